@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Style, types, import rules, documentation and browser code. Runs all of them and names those that failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=true
+failed=()
+step() {
+    local name=$1
+    shift
+    echo "-- $name"
+    "$@" || failed+=("$name")
+}
+python_files=(geoinfra services tests)
+step "ruff check" .venv/bin/ruff check "${python_files[@]}"
+step "ruff format" .venv/bin/ruff format --check "${python_files[@]}"
+step "mypy" .venv/bin/mypy
+step "lint-imports" .venv/bin/lint-imports
+step "mkdocs" .venv/bin/mkdocs build --strict --quiet --site-dir site
+step "tsc" services/web/node_modules/.bin/tsc --project services/web
+
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "Failed: ${failed[*]}"
+    exit 1
+fi
+echo "All checks passed."

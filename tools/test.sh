@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs all tests in two lanes side by side, one core each:
+#   library   unit, property and documentation tests, then the checks; kept in a log, printed at the end
+#   services  HTTP, PostGIS, browser and GIS clients, as soon as the system packages are there; printed as it goes
+# Ends with the library lane's pytest summary. The exit code is 0 only when both lanes passed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 GDAL_NUM_THREADS=1
+
+pytest_lane() {
+    local name=$1
+    shift
+    .venv/bin/python -m pytest -m "not soak" -o cache_dir=".pytest_cache/$name" "$@"
+}
+library_lane() {
+    local tests=0 checks=0
+    pytest_lane library tests/unit tests/properties tests/docs >"$logs/library" 2>&1 || tests=$?
+    tools/check.sh >"$logs/check" 2>&1 || checks=$?
+    return $((tests > checks ? tests : checks))
+}
+
+tools/system_packages.sh >"$logs/packages" 2>&1 </dev/null &
+packages=$!
+library_lane </dev/null &
+library=$!
+
+echo "== services lane (waiting for system packages)"
+packages_status=0
+wait "$packages" || packages_status=$?
+if [ "$packages_status" = 0 ]; then tail -n 1 "$logs/packages"; else cat "$logs/packages"; fi
+services_status=0
+pytest_lane services tests/services </dev/null || services_status=$?
+
+library_status=0
+wait "$library" || library_status=$?
+echo "== checks"
+cat "$logs/check"
+echo "== library lane"
+cat "$logs/library"
+if [ "$services_status" != 0 ]; then echo "The services lane failed with code $services_status, see above." >&2; fi
+if [ "$packages_status" != 0 ]; then echo "System packages could not be installed, see above." >&2; fi
+exit $((library_status > services_status ? library_status : services_status))
