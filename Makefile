@@ -4,7 +4,9 @@ VENV  := .venv
 WEB   := services/web
 # PROJ grids for heights; the folder is used where it exists, and a setting of the caller wins.
 GRIDS := $(realpath ../shared/reference/geodesy)
+ifneq ($(GRIDS),)
 export GEOINFRA_GRID_DIRS ?= $(GRIDS)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench soak clean

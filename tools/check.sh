@@ -2,7 +2,7 @@
 # Style, types, import rules, documentation and browser code. Runs all of them and names those that failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=true
+export NO_MKDOCS_2_WARNING=true  # material's notice about a MkDocs that constraints.txt does not admit
 failed=()
 step() {
     local name=$1

@@ -35,10 +35,10 @@ pytest_lane services tests/services </dev/null || services_status=$?
 
 library_status=0
 wait "$library" || library_status=$?
+if [ "$packages_status" != 0 ]; then echo "== System packages could not be installed, see above."; fi
+if [ "$services_status" != 0 ]; then echo "== The services lane failed with code $services_status, see above."; fi
 echo "== checks"
 cat "$logs/check"
 echo "== library lane"
 cat "$logs/library"
-if [ "$services_status" != 0 ]; then echo "The services lane failed with code $services_status, see above." >&2; fi
-if [ "$packages_status" != 0 ]; then echo "System packages could not be installed, see above." >&2; fi
 exit $((library_status > services_status ? library_status : services_status))
