@@ -1,0 +1,255 @@
+"""The tables of the records: transactional and small. The same on SQLite and PostgreSQL.
+
+Times are ISO 8601 text in UTC with milliseconds and ``Z`` (they sort as text), geometry is WKB in EPSG:25832,
+documents are JSON text. A change here needs a revision under ``migrations/``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "answers",
+    "audit",
+    "collections",
+    "counters",
+    "current_deliveries",
+    "deliveries",
+    "enquiries",
+    "grants",
+    "interest_areas",
+    "jobs",
+    "metadata",
+    "organisations",
+    "outbox",
+    "packages",
+    "secrets",
+    "tokens",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+organisations = Table(
+    "organisations",
+    metadata,
+    Column("cvr", String(8), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("contact", Text, nullable=False, default="{}"),  # {"name", "email", "phone"}
+    Column("created_at", Text, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", String(16), primary_key=True),
+    Column("secret_hash", String(64), nullable=False, unique=True),  # SHA-256 of 256 random bits
+    Column("organisation", ForeignKey("organisations.cvr"), nullable=False),
+    Column("roles", Text, nullable=False),  # JSON list
+    Column("label", Text, nullable=False, default=""),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("revoked_at", Text),
+)
+
+interest_areas = Table(
+    "interest_areas",
+    metadata,
+    Column("number", Integer, primary_key=True),  # LER's indberetningsNr
+    Column("owner_cvr", ForeignKey("organisations.cvr"), nullable=False, index=True),
+    Column("supply_types", Text, nullable=False),  # JSON list
+    Column("min_e", Float, nullable=False),
+    Column("min_n", Float, nullable=False),
+    Column("max_e", Float, nullable=False),
+    Column("max_n", Float, nullable=False),
+    Column("polygon", LargeBinary, nullable=False),
+    Column("valid_from", Text, nullable=False),
+    Column("valid_to", Text),
+    Index("ix_interest_areas_bounds", "min_e", "max_e", "min_n", "max_n", "number"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", String(26), primary_key=True),  # sorts by time of staging
+    Column("dataset", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("min_e", Float),
+    Column("min_n", Float),
+    Column("max_e", Float),
+    Column("max_n", Float),
+    Column("sha256", String(64), nullable=False),
+    Column("schema", Text, nullable=False),  # DatasetSchema.to_json
+    Column("published", Boolean, nullable=False),  # False: attached to one answer only
+    Column("valid_to", Text),  # date
+    Column("details", Text, nullable=False, default="{}"),  # header of the answer, licence, file name ...
+    Column("created_at", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Index("ix_deliveries_dataset_source", "dataset", "source"),
+)
+
+current_deliveries = Table(
+    "current_deliveries",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("delivery_id", ForeignKey("deliveries.delivery_id"), nullable=False),
+)
+
+enquiries = Table(
+    "enquiries",
+    metadata,
+    Column("number", String(16), primary_key=True),  # 2026-000001
+    Column("organisation", ForeignKey("organisations.cvr"), nullable=False, index=True),
+    Column("principal", Text, nullable=False),
+    Column("request_key", Text, unique=True),  # idempotent filing
+    Column("state", Text, nullable=False),
+    Column("filed_at", Text, nullable=False),
+    Column("polygon", LargeBinary, nullable=False),
+    Column("area_m2", Float, nullable=False),
+    Column("period_from", Text, nullable=False),  # date
+    Column("period_to", Text, nullable=False),  # date
+    Column("methods", Text, nullable=False),  # JSON list of LER graveart numbers
+    Column("methods_other", Text, nullable=False, default=""),
+    Column("description", Text, nullable=False, default=""),
+    Column("contact", Text, nullable=False),  # JSON
+    Column("formats", Text, nullable=False),  # JSON list
+    Column("valid_to", Text, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("enquiry", ForeignKey("enquiries.number"), primary_key=True),
+    Column("owner_cvr", ForeignKey("organisations.cvr"), primary_key=True),
+    Column("interest_areas", Text, nullable=False),  # JSON list of numbers
+    Column("status", Text, nullable=False),
+    Column("delivery_id", ForeignKey("deliveries.delivery_id")),
+    Column("features", Integer),
+    Column("valid_to", Text),  # date, LER's gyldigTil
+    Column("header", Text, nullable=False, default="{}"),  # contact, supplementary information ...
+    Column("answered_at", Text),
+    Index("ix_answers_owner", "owner_cvr"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("grant_id", Integer, primary_key=True, autoincrement=True),
+    Column("enquiry", ForeignKey("enquiries.number"), nullable=False),
+    Column("organisation", ForeignKey("organisations.cvr"), nullable=False),  # who may read
+    Column("dataset", Text, nullable=False),
+    Column("source", Text, nullable=False),  # whose rows
+    Column("delivery_id", ForeignKey("deliveries.delivery_id"), nullable=False),
+    Column("polygon", LargeBinary, nullable=False),
+    Column("valid_from", Text, nullable=False),
+    Column("valid_to", Text, nullable=False),
+    UniqueConstraint("enquiry", "dataset", "source"),
+    Index("ix_grants_reader", "organisation", "dataset", "valid_to"),
+)
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("enquiry", ForeignKey("enquiries.number"), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("blob", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("features", Integer, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(26), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, unique=True),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("principal", Text, nullable=False),
+    Column("state", Text, nullable=False),  # queued, running, done, failed, cancelled
+    Column("progress", Float, nullable=False, default=0.0),  # 0..1
+    Column("message", Text, nullable=False, default=""),
+    Column("result", Text),  # JSON
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("created_at", Text, nullable=False),
+    Column("run_after", Text, nullable=False),
+    Column("started_at", Text),
+    Column("finished_at", Text),
+    Column("lease_owner", Text),
+    Column("lease_until", Text),
+    Index("ix_jobs_queue", "state", "run_after"),
+    Index("ix_jobs_principal", "principal", "created_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("event", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("created_at", Text, nullable=False),
+    Column("delivered_at", Text),
+    Column("attempts", Integer, nullable=False, default=0),
+    Index("ix_outbox_waiting", "delivered_at", "event_id"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without gap
+    Column("at", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("organisation", Text),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False),  # JSON
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("collection_id", Text, primary_key=True),
+    Column("entry", Text, nullable=False),  # JSON
+    Column("updated_at", Text, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
