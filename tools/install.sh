@@ -4,9 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 extras=$1
 
-# A HOME that cannot be written gets its caches here.
-if ! mkdir -p "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}}" 2>/dev/null; then
-    export UV_CACHE_DIR="$PWD/.tools/cache" PIP_NO_CACHE_DIR=1
+if [ ! -w "${HOME:-/nonexistent}" ]; then  # caches go here then
+    export UV_CACHE_DIR="${UV_CACHE_DIR:-$PWD/.tools/cache}" PIP_NO_CACHE_DIR=1
 fi
 
 if ! .tools/bin/uv --version >/dev/null 2>&1; then
