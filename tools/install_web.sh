@@ -2,6 +2,7 @@
 # Fetches the browser libraries (exact versions) into the folder $1 and copies the files that are served to its vendor/.
 set -euo pipefail
 cd "$(dirname "$0")/../$1"
+if [ ! -w "${HOME:-/nonexistent}" ]; then export npm_config_cache="$PWD/../../.tools/npm-cache"; fi
 
 if ! { npm --version && node --version; } >/dev/null 2>&1; then
     cat >&2 <<'MESSAGE'
@@ -10,8 +11,6 @@ Install it, for instance:   apt-get install nodejs npm   (Debian, Ubuntu)   brew
 MESSAGE
     exit 1
 fi
-if [ ! -w "${HOME:-/nonexistent}" ]; then export npm_config_cache="$PWD/node_modules/.cache/npm"; fi
-
 npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 node vendor.mjs
 touch node_modules/.ready
