@@ -32,7 +32,7 @@ soak: setup  ## the long tests
 	@$(VENV)/bin/python -m pytest -m soak tests/soak
 
 clean:  ## remove what setup, tests and builds made; the demo's data stays
-	rm -rf $(VENV) .tools $(WEB)/node_modules $(WEB)/vendor site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .tools $(WEB)/node_modules $(WEB)/static/vendor site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.ready-demo: pyproject.toml constraints.txt
 	@tools/install.sh services

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the browser libraries (exact versions) into the folder $1 and copies the files that are served to its vendor/.
+# Fetches the browser libraries (exact versions) into the folder $1 and copies the files that are served to static/vendor/ below it.
 set -euo pipefail
 cd "$(dirname "$0")/../$1"
 if [ ! -w "${HOME:-/nonexistent}" ]; then export npm_config_cache="$PWD/../../.tools/npm-cache"; fi
