@@ -188,7 +188,9 @@ class EnquiryRequest:
             The area is above 250,000 m2.
         """
         _reject_unknown(document)
-        polygon = polygon_from_geojson(document.get("area"), crs.parse_crs(_text(document, "crs", 100) or None))
+        polygon = polygon_from_geojson(
+            document.get("area"), crs.parse_crs(_text(document, "crs", 100) or None)
+        )
         require_area(polygon)
         period = document.get("period")
         if not isinstance(period, Mapping):
@@ -303,7 +305,8 @@ def polygon_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> shapel
         document = document.get("geometry")
     if not isinstance(document, Mapping) or document.get("type") != "Polygon":
         raise InvalidGeometry(
-            "The area must be one GeoJSON Polygon.", hint="Join several areas to one, or file one enquiry for each."
+            "The area must be one GeoJSON Polygon.",
+            hint="Join several areas to one, or file one enquiry for each.",
         )
     rings = document.get("coordinates")
     if not isinstance(rings, list) or not rings:
@@ -357,7 +360,7 @@ def _ring(ring: Any) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 def _reject_swapped_degrees(ring: np.ndarray[Any, np.dtype[np.float64]], source_crs: str) -> None:
     geographic = source_crs in ("OGC:CRS84", "EPSG:4326", "EPSG:4258")
     x, y = ring[:, 0], ring[:, 1]
-    if geographic and (54 < x).all() and (x < 58.5).all() and (7 < y).all() and (y < 16).all():
+    if geographic and (x > 54).all() and (x < 58.5).all() and (y > 7).all() and (y < 16).all():
         raise InvalidGeometry(
             "The coordinates look swapped: latitude stands before longitude.",
             hint="GeoJSON wants longitude first, then latitude.",

@@ -1,0 +1,1 @@
+"""Buried infrastructure: the LER data model, and the formats in which it comes and goes."""
