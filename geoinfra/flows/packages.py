@@ -1,0 +1,203 @@
+"""Make the utility-line package of an enquiry, from stored answers alone, through the filer's own access."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from geoinfra.flows.enquiries import UTILITY_DATASET, Answer, Enquiry, enquiry
+from geoinfra.storage import Store, outbox, schema
+from geoinfra.storage.blobs import Blob
+from geoinfra.storage.jobs import JobContext
+from geoinfra.storage.records import now
+from geoinfra.tables import FeatureBatch, FeatureQuery
+from geoinfra.utilities.formats import geojson, geopackage, offline_html, package
+from geoinfra.utilities.model import UTILITY_FEATURES, Contact
+
+__all__ = ["build_package"]
+
+_COLUMNS = (*(column.name for column in UTILITY_FEATURES.public_columns), "gml")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's members carry no clock: equal input gives equal bytes
+
+
+def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None:
+    """Write the package of ``payload["number"]`` and record it together with the job's end.
+
+    The rows come through the grants of the enquiry: what no owner answered cannot be in it. Running it again
+    after a crash writes the same blob name anew; the record appears once.
+    """
+    number, sequence = context.payload["number"], context.payload["sequence"]
+    filed = enquiry(store, context.access, number)
+    rows = _rows_by_owner(store, context, number)
+    name = f"packages/{number}/{sequence}.zip"
+    with store.blobs.writing(name) as path:
+        manifest = _write_zip(path, filed, rows, context.progress)
+    blob = store.blobs.describe(name)
+    features = sum(len(batch) for batches in rows.values() for batch in batches)
+    with store.begin() as tx:
+        tx.execute(
+            sa.insert(schema.packages).values(
+                enquiry=number,
+                sequence=sequence,
+                blob=blob.name,
+                sha256=blob.sha256,
+                size_bytes=blob.size_bytes,
+                features=features,
+                manifest=json.dumps(manifest, ensure_ascii=False),
+                created_at=now(),
+            )
+        )
+        outbox.emit(tx, "package.ready", number, {"number": number, "sequence": sequence})
+        result = {"number": number, "sequence": sequence, "features": features, **_described(blob)}
+        context.finish(tx, result)
+        tx.commit()
+    return None
+
+
+def _described(blob: Blob) -> dict[str, Any]:
+    return {"sha256": blob.sha256, "size_bytes": blob.size_bytes}
+
+
+def _rows_by_owner(store: Store, context: JobContext, number: str) -> dict[str, list[FeatureBatch]]:
+    view = store.view(context.access, UTILITY_DATASET, enquiry=number)
+    rows: dict[str, list[FeatureBatch]] = defaultdict(list)
+    for batch in view.read(FeatureQuery(columns=_COLUMNS)):
+        rows[batch.source].append(batch)
+    return dict(sorted(rows.items()))
+
+
+def _write_zip(
+    path: Path,
+    filed: Enquiry,
+    rows: Mapping[str, Sequence[FeatureBatch]],
+    progress: Callable[[float, str], None],
+) -> dict[str, Any]:
+    info, owners = _enquiry_info(filed), [_package_owner(answer) for answer in filed.answers]
+    batches = [batch for owned in rows.values() for batch in owned]
+    wanted = filed.request.formats
+    members: list[dict[str, Any]] = []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with _member(archive, members, "consolidated.gml") as target:
+            package.write_consolidated(target, info, owners, batches)
+        with _member(archive, members, "LedningsejerStatusListe.xml") as target:
+            package.write_status_list(target, owners)
+        with _member(archive, members, f"Graveforespoergsel_{filed.number}.gml") as target:
+            package.write_request(target, info)
+        progress(0.4, "GML")
+        if "geojson" in wanted:
+            with _member(archive, members, "ledninger.geojson") as target:
+                geojson.write_geojson(target, batches)
+            progress(0.6, "GeoJSON")
+        if "gpkg" in wanted:
+            _add_geopackage(archive, members, batches)
+            progress(0.9, "GeoPackage")
+        if "html" in wanted:
+            with _member(archive, members, "index.html") as target:
+                offline_html.write_offline_html(target, info, owners, batches)
+        manifest = _manifest(filed, rows, members)
+        archive.writestr(
+            zipfile.ZipInfo("manifest.json", _EPOCH), json.dumps(manifest, ensure_ascii=False, indent=1)
+        )
+    return manifest
+
+
+def _add_geopackage(
+    archive: zipfile.ZipFile, members: list[dict[str, Any]], batches: Sequence[FeatureBatch]
+) -> None:
+    with TemporaryDirectory(prefix="geoinfra-") as folder:
+        path = Path(folder) / "ledninger.gpkg"
+        geopackage.write_geopackage(path, batches)
+        with _member(archive, members, "ledninger.gpkg") as target, path.open("rb") as source:
+            while chunk := source.read(1 << 20):
+                target.write(chunk)
+
+
+class _Hashing(io.RawIOBase):
+    """Passes bytes on to a zip member while it hashes and counts them."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self.target = target
+        self.sha256 = hashlib.sha256()
+        self.size_bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self.size_bytes += len(data)
+        return self.target.write(data)
+
+
+@contextmanager
+def _member(
+    archive: zipfile.ZipFile, members: list[dict[str, Any]], name: str
+) -> Iterator[io.BufferedWriter]:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    with archive.open(info, "w") as target:
+        hashing = _Hashing(target)
+        with io.BufferedWriter(hashing, 1 << 18) as buffered:
+            yield buffered
+            buffered.flush()
+    members.append({"name": name, "size_bytes": hashing.size_bytes, "sha256": hashing.sha256.hexdigest()})
+
+
+def _manifest(
+    filed: Enquiry, rows: Mapping[str, Sequence[FeatureBatch]], members: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the package holds, for whom, and what is missing from it."""
+    document = filed.to_json()
+    return {
+        "format": "geoinfra utility-line package 1",
+        "number": filed.number,
+        "filed_at": filed.filed_at,
+        "valid_to": document["valid_to"],
+        "area_m2": document["area_m2"],
+        "features": sum(len(batch) for batches in rows.values() for batch in batches),
+        "complete": all(answer.status.final for answer in filed.answers),
+        "missing": [a.owner_cvr for a in filed.answers if not a.status.final],
+        "owners": document["owners"],
+        "files": list(members),
+    }
+
+
+def _enquiry_info(filed: Enquiry) -> package.EnquiryInfo:
+    request = filed.request
+    return package.EnquiryInfo(
+        number=filed.number,
+        polygon=request.polygon,
+        period_from=request.period_from,
+        period_to=request.period_to,
+        methods=request.methods,
+        methods_other=request.methods_other,
+        description=request.description,
+        created_at=datetime.fromisoformat(filed.filed_at),
+    )
+
+
+def _package_owner(answer: Answer) -> package.PackageOwner:
+    contact = answer.header.get("contact")
+    expected = answer.header.get("expected_at")
+    return package.PackageOwner(
+        cvr=answer.owner_cvr,
+        name=answer.owner_name,
+        interest_areas=answer.interest_areas,
+        status=answer.status.danish,
+        valid_to=answer.valid_to,
+        supplementary_info=answer.header.get("supplementary_info"),
+        expected_at=datetime.fromisoformat(expected) if expected else None,
+        contact=Contact(**contact) if contact else None,
+    )
