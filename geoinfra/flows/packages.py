@@ -17,12 +17,13 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from geoinfra.flows.enquiries import UTILITY_DATASET, Answer, Enquiry, enquiry
+from geoinfra.presentation import offline_html
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import now
 from geoinfra.tables import FeatureBatch, FeatureQuery
-from geoinfra.utilities.formats import geojson, geopackage, offline_html, package
+from geoinfra.utilities.formats import geojson, geopackage, package
 from geoinfra.utilities.model import UTILITY_FEATURES, Contact
 
 __all__ = ["build_package"]
