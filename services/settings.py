@@ -1,0 +1,60 @@
+"""Every setting of a deployment: typed, bounded, read from ``GEOINFRA_*`` variables. See docs/reference/settings.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """The settings tree. Defaults suit one machine with the embedded store."""
+
+    model_config = SettingsConfigDict(env_prefix="GEOINFRA_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path(".geoinfra"), description="Folder of the records, deliveries and packages.")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://user:password@host/database; absent for the embedded store."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; the demo always listens on loopback.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        "", description="Address that clients use, without a slash at its end; http://host:port when empty."
+    )
+    demo: bool = Field(
+        False, description="Offers 'act as' one of the demo roles; set by the demo command alone."
+    )
+    max_upload_bytes: int = Field(
+        250_000_000, ge=1_000, le=10_000_000_000, description="Largest request body for deliveries."
+    )
+    max_body_bytes: int = Field(
+        2_000_000, ge=1_000, le=100_000_000, description="Largest body of every other request."
+    )
+    link_valid_s: int = Field(
+        3600, ge=60, le=604_800, description="How long a signed download link is valid, in seconds."
+    )
+    grid_dirs: str = Field(
+        "", description="Folders with PROJ grids, separated by the system's path separator."
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="How much the server logs."
+    )
+
+    @model_validator(mode="after")
+    def _demo_is_local(self) -> Self:
+        if self.demo and self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("the demo lets everybody act as any role; it listens on loopback only")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The public address, without a slash at its end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    def database(self) -> str | None:
+        """The database address with its password, or ``None`` for the embedded store."""
+        return self.database_url.get_secret_value() if self.database_url else None
