@@ -1,0 +1,1 @@
+"""The deployable part of geoinfra: HTTP, processes, secrets and settings."""
