@@ -7,6 +7,7 @@ documents are JSON text. A change here needs a revision under ``migrations/``.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -175,7 +176,7 @@ packages = Table(
     Column("sequence", Integer, primary_key=True),
     Column("blob", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("features", Integer, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("created_at", Text, nullable=False),

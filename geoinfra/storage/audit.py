@@ -1,0 +1,249 @@
+"""The audit log: one entry for each request to protected data, durable before the answer leaves.
+
+Each entry carries the SHA-256 of its content joined to the hash before it, so that an edit anywhere breaks
+the chain; the number of entries and the newest hash are kept beside it, so that a cut tail shows too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from geoinfra.access import Access
+from geoinfra.errors import Finding, Report, Severity
+from geoinfra.storage.records import Records, Transaction, now
+from geoinfra.storage.schema import audit, counters, secrets
+
+__all__ = ["AuditEntry", "AuditLog"]
+
+_COUNTER = "audit.entries"
+_HEAD = "audit.head"
+_NO_HASH = "0" * 64
+_LOCK_KEY = 0x6765_6F61_7564_6974  # "geoaudit": PostgreSQL advisory lock of the chain's head
+_LARGEST_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the log.
+
+    Attributes
+    ----------
+    entry
+        Its number: 1, 2, 3 ... without a gap.
+    at
+        When, UTC.
+    principal, organisation
+        Who; see :class:`~geoinfra.access.Access`.
+    action, subject
+        What was done to what, for instance ``package.download`` and ``2026-000017``.
+    details
+        Further facts, a JSON document.
+    previous_hash, hash
+        The chain.
+    """
+
+    entry: int
+    at: str
+    principal: str
+    organisation: str | None
+    action: str
+    subject: str
+    details: str
+    previous_hash: str
+    hash: str
+
+    def expected_hash(self) -> str:
+        """Return the hash that the content demands."""
+        return _hash(self.entry, _content(self), self.previous_hash)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An entry that waits for its commit."""
+
+    content: dict[str, Any]
+    done: bool = False
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Queue:
+    entries: list[_Waiting] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class AuditLog:
+    """The log of one installation; safe between threads and processes.
+
+    Entries of threads that wait at the same moment are committed together by one of them.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._queue = _Queue()
+        self._leading = threading.Lock()
+
+    def append(
+        self, action: str, access: Access, subject: str, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write one entry and return when it is on the disk.
+
+        Raises
+        ------
+        StorageFull, StorageUnavailable
+            The entry could not be made durable; the request must be refused.
+        """
+        waiting = _Waiting(
+            {
+                "at": now(),
+                "principal": _storable(access.principal),
+                "organisation": access.organisation,
+                "action": _storable(action),
+                "subject": _storable(subject),
+                "details": _canonical(dict(details or {})),
+            }
+        )
+        with self._queue.lock:
+            self._queue.entries.append(waiting)
+        with self._leading:  # whoever gets here first writes for all who wait
+            while not waiting.done:
+                self._write_waiting()
+        if waiting.error is not None:
+            raise waiting.error
+
+    def _write_waiting(self) -> None:
+        with self._queue.lock:
+            batch = self._queue.entries[:_LARGEST_BATCH]
+            del self._queue.entries[:_LARGEST_BATCH]
+        try:
+            with self._records.begin() as tx:
+                _extend_chain(tx, [waiting.content for waiting in batch])
+                tx.commit()
+        except Exception as error:  # each waiting thread raises it
+            for waiting in batch:
+                waiting.error = error
+        finally:
+            for waiting in batch:
+                waiting.done = True
+
+    def verify(self) -> Report:
+        """Check the whole chain in constant memory.
+
+        Returns
+        -------
+        Report
+            ``features`` counts the entries; without an error the log is whole. Otherwise one finding names
+            the first entry (``feature_id``) that was changed, removed, inserted or moved.
+        """
+        report = Report()
+        with self._records.read() as connection:
+            if not self._records.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            count, head = _chain_end(connection)
+            last = _NO_HASH
+            for entry in _entries(connection):
+                report.features += 1
+                fault = _fault(entry, report.features, last)
+                if fault is not None:
+                    report.add(fault)
+                    return report
+                last = entry.hash
+        if report.features != count or last != head:
+            report.add(_end_fault(report.features, count))
+        return report
+
+    def tail(self, limit: int = 100) -> list[AuditEntry]:
+        """Return the newest entries, newest first."""
+        newest = sa.select(audit).order_by(audit.c.entry.desc()).limit(limit)
+        with self._records.read() as connection:
+            return [AuditEntry(**row._mapping) for row in connection.execute(newest)]
+
+    def close(self) -> None:
+        """Wait for the entries under way."""
+        with self._leading:
+            return
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _storable(text: str) -> str:
+    """Escape what a database's text cannot hold: lone surrogates and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def _content(entry: AuditEntry) -> dict[str, Any]:
+    names = ("at", "principal", "organisation", "action", "subject", "details")
+    return {name: getattr(entry, name) for name in names}
+
+
+def _hash(entry: int, content: Mapping[str, Any], previous_hash: str) -> str:
+    text = _canonical({**content, "entry": entry, "previous_hash": previous_hash})
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _chain_end(connection: sa.Connection) -> tuple[int, str]:
+    """Return how many entries there must be, and the hash of the newest."""
+    count = connection.scalar(sa.select(counters.c.value).where(counters.c.name == _COUNTER))
+    head = connection.scalar(sa.select(secrets.c.value).where(secrets.c.name == _HEAD))
+    return count or 0, bytes(head).decode("ascii", "replace") if head is not None else _NO_HASH
+
+
+def _extend_chain(tx: Transaction, contents: Sequence[Mapping[str, Any]]) -> None:
+    if tx.connection.dialect.name != "sqlite":
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+    count, head = _chain_end(tx.connection)
+    rows = []
+    for content in contents:
+        count += 1
+        row = {**content, "entry": count, "previous_hash": head, "hash": _hash(count, content, head)}
+        rows.append(row)
+        head = row["hash"]
+    tx.execute(sa.insert(audit), rows)
+    _set(tx, counters, _COUNTER, count)
+    _set(tx, secrets, _HEAD, head.encode("ascii"))
+
+
+def _set(tx: Transaction, table: sa.Table, name: str, value: Any) -> None:
+    dialect = sqlite if tx.connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(table).values(name=name, value=value)
+    tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+
+def _entries(connection: sa.Connection) -> Iterator[AuditEntry]:
+    rows = connection.execution_options(yield_per=2000).execute(sa.select(audit).order_by(audit.c.entry))
+    for row in rows:
+        yield AuditEntry(**row._mapping)
+
+
+def _fault(entry: AuditEntry, number: int, last: str) -> Finding | None:
+    if entry.entry != number:
+        return _finding(number, "is missing", "was removed or renumbered")
+    if entry.hash != entry.expected_hash():
+        return _finding(number, "does not match its hash", "was changed, inserted or moved")
+    if entry.previous_hash != last:
+        return _finding(number, "does not continue the entry before it", "or that one was rewritten")
+    return None
+
+
+def _end_fault(found: int, count: int) -> Finding:
+    if found < count:
+        return _finding(found + 1, "is missing", f"the log must have {count} entries")
+    if found > count:
+        return _finding(count + 1, "was inserted", f"the log must have {count} entries")
+    return _finding(found, "is not the one last written", "the end of the log was rewritten")
+
+
+def _finding(entry: int, fault: str, remark: str) -> Finding:
+    return Finding(
+        "AUDIT-CHAIN", Severity.ERROR, f"Audit entry {entry} {fault}: {remark}.", feature_id=str(entry)
+    )
