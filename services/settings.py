@@ -1,4 +1,4 @@
-"""Every setting of a deployment: typed, bounded, read from ``GEOINFRA_*`` variables. See docs/reference/settings.md."""
+"""Every setting of a deployment: typed, bounded, read from ``GEOINFRA_*`` variables."""
 
 from __future__ import annotations
 

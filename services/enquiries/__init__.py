@@ -1,0 +1,5 @@
+"""The face for dig enquiries, packages, deliveries and addresses."""
+
+from services.enquiries.routes import router
+
+__all__ = ["router"]

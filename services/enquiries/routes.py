@@ -1,0 +1,221 @@
+"""Routes of the domain: they call flows and answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from geoinfra.access import Access, Role
+from geoinfra.errors import InvalidInput, NotFound, TooLarge
+from geoinfra.flows.addresses import search_addresses
+from geoinfra.flows.deliveries import deliver
+from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry, list_enquiries
+from geoinfra.storage import Store
+from geoinfra.storage.organisations import list_owners
+from services.enquiries.documents import EnquiryDocument
+from services.security import Security
+from services.settings import Settings
+
+__all__ = ["router"]
+
+router = APIRouter()
+_POLL_S = 0.015
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
+
+
+def _security(request: Request) -> Security:
+    security: Security = request.app.state.security
+    return security
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _access(request: Request) -> Access:
+    return _security(request).access_of(request)
+
+
+StoreOf = Annotated[Store, Depends(_store)]
+SecurityOf = Annotated[Security, Depends(_security)]
+SettingsOf = Annotated[Settings, Depends(_settings)]
+AccessOf = Annotated[Access, Depends(_access)]
+
+
+class PrivateJson(Response):
+    """JSON that no cache may keep."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: Any, status_code: int = 200, headers: dict[str, str] | None = None) -> None:
+        kept = {"Cache-Control": "private, no-store", **(headers or {})}
+        super().__init__(orjson.dumps(content), status_code, kept)
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    """Return the JSON object of the body; NaN and duplicates of other syntaxes are not JSON."""
+    try:
+        document = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(
+            f"The body is not JSON: line {error.lineno}, column {error.colno}.",
+            hint="NaN and Infinity are not JSON numbers; check quotes and commas.",
+        ) from None
+    if not isinstance(document, dict):
+        raise InvalidInput("The body must be one JSON object.", hint="See /api/docs.")
+    return document
+
+
+@router.post(
+    "/api/enquiries",
+    status_code=201,
+    tags=["Dig enquiries"],
+    summary="File a dig enquiry",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": EnquiryDocument.model_json_schema(by_alias=True)}},
+        }
+    },
+)
+async def post_enquiry(
+    request: Request,
+    store: StoreOf,
+    access: AccessOf,
+    idempotency_key: Annotated[str | None, Header(max_length=100)] = None,
+) -> Response:
+    """File a dig enquiry. Hosted owners answer at once; the package follows within seconds.
+
+    Send an `Idempotency-Key` to be able to repeat the call safely after a broken connection.
+    """
+    access.require(Role.EXCAVATOR)
+    document = await _document(request)
+    filed = await run_in_threadpool(_file, store, access, document, idempotency_key)
+    return PrivateJson(filed.to_json(), 201, {"Location": f"/api/enquiries/{filed.number}"})
+
+
+def _file(store: Store, access: Access, document: dict[str, Any], key: str | None) -> Enquiry:
+    filed = file_enquiry(store, access, document, key=key)
+    store.audit.append("enquiry.filed", access, filed.number, {"area_m2": round(filed.request.area_m2, 1)})
+    return filed
+
+
+@router.get("/api/enquiries", tags=["Dig enquiries"], summary="List the enquiries you may see")
+def get_enquiries(
+    store: StoreOf, access: AccessOf, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> Response:
+    """Newest first: an excavator sees his own, an owner those that concern him, an administrator all."""
+    access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
+    return PrivateJson({"items": [item.to_json() for item in list_enquiries(store, access, limit=limit)]})
+
+
+@router.get("/api/enquiries/{number}", tags=["Dig enquiries"], summary="Read one enquiry")
+async def get_enquiry(
+    number: str, store: StoreOf, access: AccessOf, wait_s: Annotated[float, Query(ge=0, le=30)] = 0
+) -> Response:
+    """With `wait_s` the answer comes as soon as the package is ready, at the latest after that many seconds."""
+    access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
+    deadline = time.monotonic() + wait_s
+    while True:
+        found = await run_in_threadpool(enquiry, store, access, number)
+        if found.package or time.monotonic() >= deadline:
+            return PrivateJson(found.to_json())
+        await asyncio.sleep(_POLL_S)
+
+
+@router.post("/api/enquiries/{number}/package-link", tags=["Dig enquiries"], summary="Get a download link")
+def post_package_link(number: str, store: StoreOf, access: AccessOf, security: SecurityOf) -> Response:
+    """Return a signed link to the newest package; it works without a token until it expires."""
+    access.require(Role.EXCAVATOR)
+    found = enquiry(store, access, number)
+    if found.organisation != access.organisation or found.package is None:
+        raise NotFound("There is no package yet.", hint="Ask again with wait_s until package.ready is true.")
+    name = f"Ledningspakke_{number}.zip"
+    href, link = security.sign_link(found.package.blob, name, access)
+    store.audit.append("package.linked", access, number, {"sequence": found.package.sequence})
+    return PrivateJson({"href": href, "name": name, "expires_at": link.expires, **found.package.to_json()})
+
+
+@router.get("/download/{signed}", tags=["Dig enquiries"], summary="Download by a signed link")
+def get_download(signed: str, store: StoreOf, security: SecurityOf) -> Response:
+    """Answer the file behind a signed link; `Range` requests are understood."""
+    link = security.open_link(signed)
+    if not store.blobs.exists(link.blob):
+        raise NotFound("The package is no longer kept.", hint="File the enquiry again.")
+    store.audit.append("package.downloaded", Access(link.principal), link.blob, {})
+    headers = {"Cache-Control": "private, no-store"}
+    return FileResponse(store.blobs.path(link.blob), 200, headers, "application/zip", filename=link.name)
+
+
+@router.post(
+    "/api/deliveries",
+    status_code=201,
+    tags=["Owners"],
+    summary="Deliver all of an owner's lines",
+    openapi_extra={"requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}}},
+)
+async def post_delivery(
+    request: Request,
+    store: StoreOf,
+    access: AccessOf,
+    settings: SettingsOf,
+    owner: Annotated[str, Query(pattern="^[0-9]{8}$")],
+) -> Response:
+    """Check and publish a LER answer (GML, or a zip with it) as the owner's whole present content."""
+    access.require(Role.OWNER)
+    uploads = Path(settings.data_dir) / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=uploads) as folder:
+        path = Path(folder) / "delivery"
+        await _receive(request, path, settings.max_upload_bytes)
+        done = await run_in_threadpool(deliver, store, access, path, owner)
+    await run_in_threadpool(
+        store.audit.append, "delivery.published", access, done.delivery_id, {"features": done.features}
+    )
+    return PrivateJson(done.to_json(), 201)
+
+
+async def _receive(request: Request, path: Path, most_bytes: int) -> None:
+    received = 0
+    with path.open("wb") as target:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > most_bytes:
+                raise TooLarge(
+                    f"The delivery is larger than {most_bytes:,} bytes.",
+                    hint="Zip it, or let the operator load it: geoinfra utilities deliver.",
+                )
+            target.write(chunk)
+
+
+@router.get("/api/owners", tags=["Owners"], summary="List the registered owners")
+def get_owners(store: StoreOf, access: AccessOf) -> Response:
+    """Return number and name of each registered utility owner."""
+    access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
+    with store.read() as connection:
+        owners = list_owners(connection)
+    return PrivateJson({"items": [{"cvr": owner.cvr, "name": owner.name} for owner in owners]})
+
+
+@router.get("/api/addresses", tags=["Map"], summary="Search addresses")
+def get_addresses(
+    store: StoreOf,
+    access: AccessOf,
+    q: Annotated[str, Query(min_length=1, max_length=100)],
+    limit: Annotated[int, Query(ge=1, le=50)] = 8,
+) -> Response:
+    """Find addresses whose text starts with, or else contains, what was typed."""
+    return PrivateJson({"items": search_addresses(store, access, q, limit=limit)})
