@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
 
+_PLACEHOLDER = "CHANGE-ME"  # as in docker/geoinfra.env.example
+
 
 class Settings(BaseSettings):
     """The settings tree. Defaults suit one machine with the embedded store."""
@@ -48,6 +50,12 @@ class Settings(BaseSettings):
     def _demo_is_local(self) -> Self:
         if self.demo and self.host not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError("the demo lets everybody act as any role; it listens on loopback only")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_real(self) -> Self:
+        if _PLACEHOLDER in (self.database() or ""):
+            raise ValueError(f"GEOINFRA_DATABASE_URL still holds {_PLACEHOLDER}; set a password of your own")
         return self
 
     @property

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
+from services.settings import Settings
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 PROGRAMS = Path(
@@ -49,6 +52,16 @@ def test_compose_refuses_to_start_without_an_environment_file(tmp_path: Path) ->
     done = run(PROGRAMS / "docker-compose", "-f", folder / "compose.yml", "config", "--quiet")
     assert done.returncode != 0
     assert "geoinfra.env" in done.stderr
+
+
+def test_the_placeholders_of_the_example_refuse_to_start(compose: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="still holds CHANGE-ME"):
+        Settings(database_url=compose["services"]["app"]["environment"]["GEOINFRA_DATABASE_URL"])
+
+
+def test_the_environment_file_sets_settings_that_exist(compose: dict[str, Any]) -> None:
+    names = {name for name in compose["services"]["app"]["environment"] if name.startswith("GEOINFRA_")}
+    assert names <= {f"GEOINFRA_{field}".upper() for field in Settings.model_fields}
 
 
 def test_the_broker_starts_on_request_only(compose: dict[str, Any]) -> None:

@@ -1,0 +1,74 @@
+"""Nothing that a user meets may be missing from the documentation; omissions are listed by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from geoinfra.errors import all_errors
+from services.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s#]+)(?:#[^)]*)?\)")
+PAGES_READ_ON_THE_FORGE = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "standards/README.md",
+]
+
+
+def headings(page: Path) -> list[str]:
+    """Return the level 2 headings of a page, without back-quotes."""
+    return [
+        line[3:].strip().strip("`") for line in page.read_text("utf-8").splitlines() if line.startswith("## ")
+    ]
+
+
+def test_every_error_code_has_a_heading() -> None:
+    documented = headings(ROOT / "docs" / "reference" / "errors.md")
+    assert [error.code for error in all_errors() if error.code not in documented] == []
+
+
+def test_every_documented_error_code_exists() -> None:
+    codes = {error.code for error in all_errors()}
+    documented = set(headings(ROOT / "docs" / "reference" / "errors.md")) - {"Findings"}
+    assert documented - codes == set()
+
+
+def test_every_error_has_its_own_code_and_title() -> None:
+    errors = list(all_errors())
+    assert len({error.code for error in errors}) == len({error.title for error in errors}) == len(errors)
+
+
+def environment_names() -> set[str]:
+    prefix = Settings.model_config.get("env_prefix", "")
+    return {f"{prefix}{name}".upper() for name in Settings.model_fields}
+
+
+def test_every_setting_has_a_heading() -> None:
+    documented = headings(ROOT / "docs" / "reference" / "settings.md")
+    assert sorted(environment_names() - set(documented)) == []
+
+
+def test_every_documented_setting_exists() -> None:
+    documented = {
+        name for name in headings(ROOT / "docs" / "reference" / "settings.md") if name.startswith("GEOINFRA_")
+    }
+    assert sorted(documented - environment_names()) == []
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "index.md").read_text("utf-8")
+    assert [page.name for page in sorted(folder.glob("[0-9]*.md")) if f"({page.name})" not in index] == []
+
+
+@pytest.mark.parametrize("page", PAGES_READ_ON_THE_FORGE)
+def test_links_to_files_lead_somewhere(page: str) -> None:
+    source = ROOT / page
+    targets = [target for target in LINK.findall(source.read_text("utf-8")) if "://" not in target]
+    assert [target for target in targets if not (source.parent / target).exists()] == []
