@@ -1,0 +1,273 @@
+// All texts of the page in Danish and English, and the small functions that apply them.
+
+/** @typedef {"da" | "en"} Language */
+
+const STORAGE_KEY = "geoinfra.language";
+
+/** @type {Record<string, {da: string, en: string}>} */
+const catalogue = {
+  "page.title": { da: "Før du graver · geoinfra", en: "Before you dig · geoinfra" },
+  "page.heading": { da: "Før du graver", en: "Before you dig" },
+  "page.purpose": {
+    da: "Tegn dit graveområde, og få alle ejeres ledninger samlet i én pakke.",
+    en: "Draw your dig area and receive every owner’s lines in one package.",
+  },
+  "page.skip": { da: "Spring til panelet", en: "Skip to the panel" },
+  "page.language": { da: "Sprog", en: "Language" },
+  "page.panel": { da: "Vis eller skjul panelet", en: "Show or hide the panel" },
+  "page.loading": { da: "Henter kortet …", en: "Loading the map …" },
+  "map.label": {
+    da: "Kort. Piletaster flytter, plus og minus zoomer, Enter viser hvad der ligger i midten.",
+    en: "Map. Arrow keys move, plus and minus zoom, Enter shows what lies at the centre.",
+  },
+  "map.zoomIn": { da: "Zoom ind", en: "Zoom in" },
+  "map.zoomOut": { da: "Zoom ud", en: "Zoom out" },
+  "map.locate": { da: "Vis min position", en: "Show my position" },
+  "map.attribution": { da: "Vis kilder", en: "Toggle attribution" },
+  "map.close": { da: "Luk", en: "Close" },
+  "map.coordinates": { da: "Koordinater i EPSG:25832", en: "Coordinates in EPSG:25832" },
+  "map.failed": {
+    da: "Kortet kan ikke vises: browseren giver ikke adgang til WebGL. Formularen virker stadig.",
+    en: "The map cannot be shown: the browser offers no WebGL. The form still works.",
+  },
+  "role.label": { da: "Optræd som", en: "Act as" },
+  "role.none": { da: "Gæst (kun åbne data)", en: "Visitor (open data only)" },
+  "role.excavator": { da: "Graver", en: "Excavator" },
+  "role.owner": { da: "Ledningsejer", en: "Utility owner" },
+  "role.admin": { da: "Administrator", en: "Administrator" },
+  "role.for": { da: "for {name}", en: "for {name}" },
+  "token.label": { da: "Adgangsnøgle", en: "Access token" },
+  "token.use": { da: "Brug", en: "Use" },
+  "search.label": { da: "Søg adresse", en: "Search address" },
+  "search.none": { da: "Ingen adresse fundet", en: "No address found" },
+  "search.count": { da: "{n} adresser", en: "{n} addresses" },
+  "tab.enquiry": { da: "Forespørgsel", en: "Enquiry" },
+  "tab.mine": { da: "Mine", en: "Mine" },
+  "tab.layers": { da: "Kortlag", en: "Layers" },
+  "area.heading": { da: "Graveområde", en: "Dig area" },
+  "area.polygon": { da: "Tegn polygon", en: "Draw polygon" },
+  "area.rectangle": { da: "Tegn rektangel", en: "Draw rectangle" },
+  "area.clear": { da: "Ryd", en: "Clear" },
+  "area.none": { da: "Intet område endnu. Højst {max} m².", en: "No area yet. At most {max} m²." },
+  "area.size": { da: "{area} m²", en: "{area} m²" },
+  "area.limit": { da: "af højst {max} m²", en: "of at most {max} m²" },
+  "area.tooLarge": {
+    da: "Området er større end {max} m². Del det i flere forespørgsler.",
+    en: "The area is larger than {max} m². Divide it into several enquiries.",
+  },
+  "area.edit": {
+    da: "Træk i hjørnerne på kortet for at rette området.",
+    en: "Drag the corners on the map to adjust the area.",
+  },
+  "area.other": { da: "Uden at tegne", en: "Without drawing" },
+  "area.view": { da: "Brug kortudsnittet", en: "Use the map view" },
+  "area.around": { da: "Rektangel om {place}", en: "Rectangle around {place}" },
+  "area.centre": { da: "kortets midte", en: "the map centre" },
+  "area.width": { da: "Bredde (m)", en: "Width (m)" },
+  "area.height": { da: "Højde (m)", en: "Height (m)" },
+  "area.make": { da: "Lav rektangel", en: "Make rectangle" },
+  "area.geojson": { da: "GeoJSON-polygon (længde, bredde)", en: "GeoJSON polygon (longitude, latitude)" },
+  "area.paste": { da: "Brug GeoJSON", en: "Use GeoJSON" },
+  "area.badGeojson": {
+    da: "Teksten er ikke en GeoJSON-polygon. Indsæt en Polygon eller en Feature med en Polygon i længde- og breddegrader.",
+    en: "The text is not a GeoJSON polygon. Paste a Polygon, or a Feature with a Polygon, in longitude and latitude.",
+  },
+  "draw.polygon": { da: "Klik hjørnerne. Klik det sidste igen for at slutte.", en: "Click the corners. Click the last one again to finish." },
+  "draw.rectangle": { da: "Klik to modstående hjørner.", en: "Click two opposite corners." },
+  "draw.finish": { da: "Færdig", en: "Finish" },
+  "draw.cancel": { da: "Fortryd", en: "Cancel" },
+  "form.period": { da: "Graveperiode", en: "Dig period" },
+  "form.from": { da: "Fra", en: "From" },
+  "form.to": { da: "Til", en: "To" },
+  "form.method": { da: "Gravemetode", en: "Dig method" },
+  "form.otherMethod": { da: "Beskriv metoden", en: "Describe the method" },
+  "form.description": { da: "Beskrivelse", en: "Description" },
+  "form.descriptionHint": { da: "Fx ny stikledning", en: "For instance a new service pipe" },
+  "form.contact": { da: "Kontaktperson", en: "Contact" },
+  "form.name": { da: "Navn", en: "Name" },
+  "form.email": { da: "E-mail", en: "E-mail" },
+  "form.phone": { da: "Telefon", en: "Telephone" },
+  "form.submit": { da: "Send forespørgsel", en: "File enquiry" },
+  "form.sending": { da: "Sender …", en: "Filing …" },
+  "form.needArea": { da: "Angiv først et graveområde.", en: "Give a dig area first." },
+  "form.needPeriod": { da: "Graveperioden slutter, før den begynder.", en: "The dig period ends before it begins." },
+  "form.needRole": {
+    da: "Kun gravere kan sende en forespørgsel.",
+    en: "Only excavators can file an enquiry.",
+  },
+  "form.becomeExcavator": { da: "Optræd som graver", en: "Act as excavator" },
+  "method.1": { da: "Kædegraver", en: "Chain trencher" },
+  "method.2": { da: "Gennempresning", en: "Pipe ramming" },
+  "method.3": { da: "Boring m. pælebor", en: "Auger boring" },
+  "method.4": { da: "Relining", en: "Relining" },
+  "method.5": { da: "Cracking", en: "Pipe bursting" },
+  "method.6": { da: "Gravemaskine", en: "Excavator machine" },
+  "method.7": { da: "Styret underboring", en: "Directional drilling" },
+  "method.8": { da: "Plov", en: "Plough" },
+  "method.9": { da: "Ramning", en: "Pile driving" },
+  "method.10": { da: "Sprængning", en: "Blasting" },
+  "method.99": { da: "Andet", en: "Other" },
+  "status.heading": { da: "Forespørgsel {number}", en: "Enquiry {number}" },
+  "status.filed": { da: "Sendt", en: "Filed" },
+  "status.answered": { da: "Besvaret", en: "Answered" },
+  "status.partial": { da: "Delvis komplet", en: "Partly complete" },
+  "status.complete": { da: "Komplet", en: "Complete" },
+  "status.expired": { da: "Udløbet", en: "Expired" },
+  "status.progress": { da: "{done} af {total} ejere har svaret", en: "{done} of {total} owners have answered" },
+  "status.waiting": { da: "Pakken samles …", en: "Putting the package together …" },
+  "status.ready": { da: "Pakken er klar", en: "The package is ready" },
+  "status.noOwners": { da: "Ingen ejere har ledninger i nærheden.", en: "No owner has lines nearby." },
+  "status.features": { da: "{n} objekter", en: "{n} features" },
+  "status.packageSize": { da: "{n} objekter · {size}", en: "{n} features · {size}" },
+  "status.download": { da: "Hent pakke", en: "Download package" },
+  "status.downloading": { da: "Henter …", en: "Preparing …" },
+  "status.hazard": {
+    da: "{n} meget farlige ledninger i kortudsnittet. Kontakt ejeren, før du graver.",
+    en: "{n} very dangerous lines in the map view. Contact the owner before you dig.",
+  },
+  "status.noHazard": {
+    da: "Ingen meget farlige ledninger i kortudsnittet.",
+    en: "No very dangerous lines in the map view.",
+  },
+  "status.show": { da: "Vis på kort", en: "Show on map" },
+  "status.new": { da: "Ny forespørgsel", en: "New enquiry" },
+  "status.lost": { da: "Forbindelsen blev afbrudt. Prøver igen …", en: "The connection was lost. Trying again …" },
+  "status.period": { da: "{from} – {to}", en: "{from} – {to}" },
+  "status.validTo": { da: "gælder til {date}", en: "valid until {date}" },
+  "owner.delivered": { da: "Udleveret", en: "Delivered" },
+  "owner.no-lines": { da: "Ingen ledninger", en: "No lines" },
+  "owner.waiting": { da: "Afventer", en: "Waiting" },
+  "owner.withheld": { da: "Udleveres ikke", en: "Withheld" },
+  "owner.manual": { da: "Manuel behandling", en: "Handled by hand" },
+  "owner.pointing-out": { da: "Påvisning", en: "To be pointed out" },
+  "owner.pointing-out-delivered": { da: "Udleveret, påvisning", en: "Delivered, to be pointed out" },
+  "owner.expired": { da: "udløbet", en: "expired" },
+  "mine.empty": { da: "Ingen forespørgsler endnu.", en: "No enquiries yet." },
+  "mine.needRole": { da: "Vælg en rolle for at se forespørgsler.", en: "Choose a role to see enquiries." },
+  "layers.lines": { da: "Ledningsfarver", en: "Line colours" },
+  "layers.signs": { da: "Signaturer", en: "Signs" },
+  "layers.protected": { da: "kun efter forespørgsel", en: "by enquiry only" },
+  "layers.inUse": { da: "I drift", en: "In use" },
+  "layers.planned": { da: "Under etablering", en: "Being established" },
+  "layers.outOfUse": { da: "Permanent ude af drift", en: "Permanently out of use" },
+  "layers.trace": { da: "Ledningstrace", en: "Trace" },
+  "layers.hazard": { da: "Meget farlig", en: "Very dangerous" },
+  "supply.electricity": { da: "El", en: "Electricity" },
+  "supply.telecom": { da: "Telekommunikation", en: "Telecom" },
+  "supply.water": { da: "Vand", en: "Water" },
+  "supply.sewer": { da: "Afløb", en: "Sewer" },
+  "supply.gas": { da: "Gas", en: "Gas" },
+  "supply.district-heating": { da: "Fjernvarme", en: "District heating" },
+  "supply.oil": { da: "Olie", en: "Oil" },
+  "supply.duct": { da: "Føringsrør", en: "Duct" },
+  "supply.other": { da: "Andet", en: "Other" },
+  "supply.unknown": { da: "Ukendt forsyningsart", en: "Unknown supply" },
+  "feature.feature_class": { da: "Objekttype", en: "Feature class" },
+  "feature.supply": { da: "Forsyningsart", en: "Supply" },
+  "feature.type": { da: "Type", en: "Type" },
+  "feature.status": { da: "Driftsstatus", en: "Status" },
+  "feature.hazard": { da: "Fareklasse", en: "Hazard class" },
+  "feature.accuracy_class": { da: "Nøjagtighed", en: "Accuracy" },
+  "feature.vertical_accuracy_class": { da: "Nøjagtighed i højden", en: "Vertical accuracy" },
+  "feature.drawing_method": { da: "Indtegningsmetode", en: "Drawing method" },
+  "feature.level": { da: "Niveau", en: "Level" },
+  "feature.diameter_mm": { da: "Diameter (mm)", en: "Diameter (mm)" },
+  "feature.depth_mm": { da: "Vejledende dybde (mm)", en: "Indicative depth (mm)" },
+  "feature.voltage_kv": { da: "Spænding (kV)", en: "Voltage (kV)" },
+  "feature.established": { da: "Etableret", en: "Established" },
+  "feature.owner_cvr": { da: "Ejer", en: "Owner" },
+  "feature.gml_id": { da: "Ejerens id", en: "Owner’s id" },
+  "feature.none": { da: "Her ligger ingen kendte ledninger.", en: "No known lines lie here." },
+  "error.network": {
+    da: "Serveren svarer ikke. Kontrollér forbindelsen, og prøv igen.",
+    en: "The server does not answer. Check the connection and try again.",
+  },
+  "error.unexpected": { da: "Serveren svarede uventet ({status}).", en: "The server answered unexpectedly ({status})." },
+  "error.authentication": {
+    da: "Du er ikke logget ind. Vælg en rolle eller angiv en adgangsnøgle.",
+    en: "You are not signed in. Choose a role or give an access token.",
+  },
+};
+
+/** @returns {Language} */
+function preferred() {
+  const stored = localStorage.getItem(STORAGE_KEY);
+  if (stored === "da" || stored === "en") return stored;
+  const danish = navigator.languages.find((tag) => /^(da|en)\b/i.test(tag));
+  return danish?.toLowerCase().startsWith("en") ? "en" : "da";
+}
+
+/** @type {Language} */
+let current = preferred();
+
+/** @returns {Language} the language shown now */
+export const language = () => current;
+
+/**
+ * Return the text for `key` in the current language, with `{name}` replaced from `values`.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ */
+export function t(key, values = {}) {
+  const entry = catalogue[key];
+  if (!entry) throw new Error(`no text for ${key}`);
+  return entry[current].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+/**
+ * Return the text for `key`, or `otherwise` where the catalogue has none (values that come from data).
+ * @param {string} key
+ * @param {string} otherwise
+ */
+export const tOr = (key, otherwise) => (Object.hasOwn(catalogue, key) ? t(key) : otherwise);
+
+/** @param {number} value @param {number} [digits] */
+export const formatNumber = (value, digits = 0) =>
+  new Intl.NumberFormat(current === "da" ? "da-DK" : "en-GB", { maximumFractionDigits: digits }).format(value);
+
+/** @param {string} isoDate */
+export const formatDate = (isoDate) =>
+  new Intl.DateTimeFormat(current === "da" ? "da-DK" : "en-GB", { dateStyle: "medium" }).format(new Date(isoDate));
+
+/** @param {number} bytes */
+export function formatBytes(bytes) {
+  if (bytes < 1_000_000) return `${formatNumber(bytes / 1000)} kB`;
+  return `${formatNumber(bytes / 1_000_000, 1)} MB`;
+}
+
+/**
+ * Write the texts of every element below `root` that names one in a `data-i18n*` attribute.
+ * @param {ParentNode} [root]
+ */
+export function applyTexts(root = document) {
+  for (const element of root.querySelectorAll("[data-i18n]")) {
+    element.textContent = t(/** @type {HTMLElement} */ (element).dataset.i18n ?? "");
+  }
+  for (const element of root.querySelectorAll("[data-i18n-label]")) {
+    element.setAttribute("aria-label", t(/** @type {HTMLElement} */ (element).dataset.i18nLabel ?? ""));
+  }
+  for (const element of root.querySelectorAll("[data-i18n-placeholder]")) {
+    element.setAttribute("placeholder", t(/** @type {HTMLElement} */ (element).dataset.i18nPlaceholder ?? ""));
+  }
+}
+
+/** @type {Set<() => void>} */
+const listeners = new Set();
+
+/** Call `listener` after every change of language. @param {() => void} listener */
+export const onLanguage = (listener) => void listeners.add(listener);
+
+/** Show the page in `next` and remember it. @param {Language} next */
+export function setLanguage(next) {
+  current = next;
+  localStorage.setItem(STORAGE_KEY, next);
+  showLanguage();
+  for (const listener of listeners) listener();
+}
+
+/** Apply the current language to the document. */
+export function showLanguage() {
+  document.documentElement.lang = current;
+  document.title = t("page.title");
+  applyTexts();
+}
