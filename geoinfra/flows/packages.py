@@ -44,7 +44,7 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
     name = f"packages/{number}/{sequence}.zip"
     with store.blobs.writing(name) as path:
         manifest = _write_zip(path, filed, rows, context.progress)
-    blob = store.blobs.describe(name)
+    blob = store.blobs.stat(name)
     features = sum(len(batch) for batches in rows.values() for batch in batches)
     with store.begin() as tx:
         tx.execute(

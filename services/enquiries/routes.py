@@ -19,7 +19,7 @@ from geoinfra.flows.addresses import search_addresses
 from geoinfra.flows.deliveries import deliver
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry, list_enquiries
 from geoinfra.storage import Store
-from geoinfra.storage.organisations import list_owners
+from geoinfra.storage.organisations import list_organisations
 from services.enquiries.documents import EnquiryDocument
 from services.security import Security
 from services.settings import Settings
@@ -126,7 +126,7 @@ def get_enquiries(
 async def get_enquiry(
     number: str, store: StoreOf, access: AccessOf, wait_s: Annotated[float, Query(ge=0, le=30)] = 0
 ) -> Response:
-    """With `wait_s` the answer comes as soon as the package is ready, at the latest after that many seconds."""
+    """With `wait_s` the answer waits that many seconds at most for the package."""
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
     deadline = time.monotonic() + wait_s
     while True:
@@ -206,7 +206,7 @@ def get_owners(store: StoreOf, access: AccessOf) -> Response:
     """Return number and name of each registered utility owner."""
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
     with store.read() as connection:
-        owners = list_owners(connection)
+        owners = list_organisations(connection, owners_only=True)
     return PrivateJson({"items": [{"cvr": owner.cvr, "name": owner.name} for owner in owners]})
 
 

@@ -1,0 +1,234 @@
+"""The one place that wires: settings in, application out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import numpy as np
+import orjson
+import pyproj
+import sqlalchemy as sa
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import services.enquiries
+import services.errors
+import services.ogc
+import services.tiles
+import services.web
+from geoinfra import crs
+from geoinfra.access import Access, Role, Visibility
+from geoinfra.errors import GeoinfraError, InvalidInput, TooLarge
+from geoinfra.storage import Store, collections, open_store
+from geoinfra.storage.organisations import get_organisation
+from geoinfra.utilities.enquiry import MAX_AREA_M2
+from services.security import CSRF_COOKIE, SESSION_COOKIE, Security
+from services.settings import Settings
+
+__all__ = ["create_app", "use_grids"]
+
+_THREADS = 6  # handlers share one interpreter lock; more threads only take turns
+_LEAST_FREE_BYTES = 50_000_000
+
+
+def use_grids(settings: Settings) -> None:
+    """Tell PROJ where its grids lie, before any transformer is made."""
+    for folder in filter(None, settings.grid_dirs.split(os.pathsep)):
+        pyproj.datadir.append_data_dir(str(Path(folder).resolve()))
+
+
+def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+    """Make the application with all its faces.
+
+    Parameters
+    ----------
+    store
+        An open store; opened from `settings`, and closed at the end, when not given.
+    """
+    use_grids(settings)
+    opened = store or open_store(settings.data_dir, settings.database())
+    security = Security(opened, settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        yield
+        if store is None:
+            opened.close()
+
+    app = FastAPI(
+        title="geoinfra",
+        version="0.1.0",
+        summary="Buried utilities, joint digs, terrain, water, climate and precise positions.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=lifespan,
+    )
+    app.state.store, app.state.security, app.state.settings = opened, security, settings
+    services.errors.install(app)
+    app.add_middleware(
+        BodyLimit, most_bytes=settings.max_body_bytes, uploads={"/api/deliveries": settings.max_upload_bytes}
+    )
+    app.include_router(services.enquiries.router)
+    _add_health(app)
+    _add_config(app)
+    if settings.demo:
+        _add_demo(app)
+    services.tiles.mount(app, opened, access_of=security.access_of)
+    services.ogc.mount(app, opened, public_url=settings.base_url, access_of=security.access_of)
+    services.web.mount_web(app)
+    return app
+
+
+class BodyLimit:
+    """Refuses request bodies above a bound, by their stated and by their real length."""
+
+    def __init__(self, app: ASGIApp, *, most_bytes: int, uploads: dict[str, int]) -> None:
+        self.app = app
+        self.most_bytes = most_bytes
+        self.uploads = uploads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        most = self.uploads.get(scope["path"], self.most_bytes)
+        stated = dict(scope["headers"]).get(b"content-length", b"0")
+        if not stated.isdigit() or int(stated) > most:
+            answer = services.errors.problem_of(_too_large(most))
+            await answer(scope, receive, send)
+            return
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise _too_large(most)
+            return message
+
+        await self.app(scope, bounded, send)
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {most:,} bytes.", hint="Send less at once.")
+
+
+def _add_health(app: FastAPI) -> None:
+    def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "live"}
+
+    def ready(request: Request) -> Response:
+        """The records answer and the disk has room."""
+        store: Store = request.app.state.store
+        try:
+            with store.read() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        except GeoinfraError as error:
+            return services.errors.problem(503, error.code, error.title, error.message, error.hint)
+        if shutil.disk_usage(store.data_dir).free < _LEAST_FREE_BYTES:
+            return services.errors.problem(
+                503, "storage-full", "Not ready", "The data folder's disk is almost full.", "Free some space."
+            )
+        return Response(b'{"status":"ready"}', media_type="application/json")
+
+    app.add_api_route("/health/live", live, tags=["Health"])
+    app.add_api_route("/health/ready", ready, tags=["Health"], response_model=None)
+
+
+def _add_config(app: FastAPI) -> None:
+    def config(request: Request) -> Response:
+        """What the map page needs to know; depends on who asks."""
+        store: Store = request.app.state.store
+        security: Security = request.app.state.security
+        access = security.access_of(request)
+        document = {
+            "demo": request.app.state.settings.demo,
+            "roles": security.demo_roles(),
+            "role": security.demo_role(request),
+            "organisation": _organisation(store, access),
+            "max_area_m2": MAX_AREA_M2,
+            **_extent(store),
+            "collections": [
+                _layer(c, store, access) for c in collections.catalogue(store) if _listed(c, access)
+            ],
+        }
+        return Response(
+            orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json"
+        )
+
+    app.add_api_route("/api/config", config, tags=["Map"], response_model=None)
+
+
+def _listed(collection: collections.Collection, access: Access) -> bool:
+    return collection.visibility is Visibility.OPEN or access.has(Role.EXCAVATOR, Role.OWNER)
+
+
+def _organisation(store: Store, access: Access) -> dict[str, Any] | None:
+    if access.organisation is None:
+        return None
+    with store.read() as connection:
+        found = get_organisation(connection, access.organisation)
+    return {"cvr": found.cvr, "name": found.name} if found else None
+
+
+def _extent(store: Store) -> dict[str, Any]:
+    """The bounds of the streets, or of Denmark where none are loaded; CRS84 degrees."""
+    anybody = Access.anonymous()
+    extent = store.view(anybody, "streets").extent() or crs.DENMARK_UTM32
+    x, y = crs.transform_xy(
+        np.array([extent[0], extent[2]]), np.array([extent[1], extent[3]]), "EPSG:25832", "OGC:CRS84"
+    )
+    bounds = [round(float(v), 6) for v in (x[0], y[0], x[1], y[1])]
+    return {"bounds": bounds, "centre": [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2]}
+
+
+def _layer(collection: collections.Collection, store: Store, access: Access) -> dict[str, Any]:
+    view = store.view(access, collection.dataset)
+    return {
+        "id": collection.id,
+        "title": dict(collection.title),
+        "visibility": str(collection.visibility),
+        "geometry": view.schema.geometry if view.schema else None,
+        "style": collection.style,
+        "attribution": collection.attribution,
+        "tiles": f"/tiles/{collection.id}/{{z}}/{{x}}/{{y}}.mvt?v={view.version}",
+    }
+
+
+def _add_demo(app: FastAPI) -> None:
+    async def act_as(request: Request) -> Response:
+        """Act as one of the demo roles, or as nobody with role null. Demo only."""
+        security: Security = request.app.state.security
+        origin = request.headers.get("origin")
+        if origin is not None and origin.split("://")[-1] != request.headers.get("host"):
+            raise InvalidInput("The demo's session is set from its own page only.")
+        try:
+            document = orjson.loads(await request.body())
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict) or "role" not in document:
+            raise InvalidInput('Send {"role": "excavator"} or {"role": null}.')
+        answer = Response(status_code=204)
+        if document["role"] is None:
+            answer.delete_cookie(SESSION_COOKIE)
+            answer.delete_cookie(CSRF_COOKIE)
+            return answer
+        cookie, csrf = security.demo_session(str(document["role"]))
+        answer.set_cookie(SESSION_COOKIE, cookie, httponly=True, samesite="strict")
+        answer.set_cookie(CSRF_COOKIE, csrf, samesite="strict")
+        return answer
+
+    app.add_api_route(
+        "/demo/act-as", act_as, methods=["POST"], tags=["Demo"], response_model=None, status_code=204
+    )
