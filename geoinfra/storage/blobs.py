@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -121,7 +122,7 @@ class BlobStore:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return Blob(name, sha256, file.tell())
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedReader:
         """Open a blob for reading; ``NotFound`` where there is none."""
         return self.path(name).open("rb")
 

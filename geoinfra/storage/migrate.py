@@ -52,7 +52,7 @@ def _revision(records: Records) -> str | None:
     """Return the revision of the database, ``None`` where there are no records yet."""
     try:
         with records.read() as connection:
-            return connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
     except StorageUnavailable as error:  # what SQLite's "no such table" becomes
         if "no such table" in str(error.__cause__):
             return None

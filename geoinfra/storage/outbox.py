@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
-from typing import Any
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from geoinfra.errors import InvalidInput
-from geoinfra.storage.bells import ring_after
-from geoinfra.storage.records import Transaction, now
+from geoinfra.errors import InvalidInput, StorageFull, StorageUnavailable
+from geoinfra.storage.bells import Bell, ring_after
+from geoinfra.storage.records import Records, Transaction, now
 from geoinfra.storage.schema import outbox
 
-__all__ = ["EVENTS", "emit"]
+if TYPE_CHECKING:
+    from geoinfra.storage import Store
+
+__all__ = ["EVENTS", "Dispatcher", "Event", "Subscriber", "emit"]
 
 EVENTS = frozenset(
     {"delivery.published", "enquiry.filed", "answer.stored", "package.ready", "work.changed", "fix.alerted"}
 )
 """Every event that geoinfra tells."""
+
+_BELL = "dispatcher"
+_LOCK_KEY = 0x6765_6F6F_7574_626F  # "geooutbo": PostgreSQL advisory lock of the one dispatcher
+_PAGE_ROWS = 200
+_LONGEST_BACKOFF_S = 300.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened and is durable.
+
+    Attributes
+    ----------
+    event_id
+        Ascending number; tells a repetition from a new event.
+    event
+        One of :data:`EVENTS`.
+    subject
+        What it is about.
+    payload
+        Further identifiers.
+    created_at
+        When, UTC text.
+    attempts
+        How often its telling has failed.
+    """
+
+    event_id: int
+    event: str
+    subject: str
+    payload: Mapping[str, Any]
+    created_at: str
+    attempts: int
+
+
+type Subscriber = Callable[[Store, Event], object]
+"""Is told of events, now and then twice; raises to be told again."""
 
 
 def emit(tx: Transaction, event: str, subject: str, payload: Mapping[str, Any]) -> None:
@@ -48,4 +96,139 @@ def emit(tx: Transaction, event: str, subject: str, payload: Mapping[str, Any]) 
             created_at=now(),
         )
     )
-    ring_after(tx, "dispatcher")
+    ring_after(tx, _BELL)
+
+
+class Dispatcher:
+    """Tells subscribers of events: at least once, and in order for each subject.
+
+    An event whose subscriber raises is told again later; until then the events of its subject wait, those of
+    others do not. One dispatcher works at a time, also with several processes; the others stand by.
+
+    Parameters
+    ----------
+    store
+        Where the events are.
+    subscribers
+        Event name -> functions, called in this order as ``subscriber(store, event)``.
+    poll_s
+        How long a lost wake-up may be overlooked.
+    backoff_s
+        Pause after a first failure; doubled for each further one, at most five minutes.
+
+    Raises
+    ------
+    InvalidInput
+        A name is not an event's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        subscribers: Mapping[str, Sequence[Subscriber]],
+        *,
+        poll_s: float = 1.0,
+        backoff_s: float = 1.0,
+    ) -> None:
+        for name in subscribers.keys() - EVENTS:
+            raise InvalidInput(f"'{name}' is not an event.", hint=f"Events are: {', '.join(sorted(EVENTS))}.")
+        self._store = store
+        self._subscribers = {name: tuple(functions) for name, functions in subscribers.items()}
+        self._poll_s = poll_s
+        self._backoff_s = backoff_s
+        self._told: dict[int, int] = {}  # event -> how many of its subscribers were told already
+        self._not_before_s: dict[int, float] = {}  # event -> monotonic moment of its next attempt
+
+    def run(self, stop: threading.Event) -> None:
+        """Tell events until `stop` is set."""
+        with Bell(self._store.records, _BELL) as bell:
+            while not stop.is_set():
+                try:
+                    self.run_once()
+                    bell.wait(self._poll_s)
+                except (StorageFull, StorageUnavailable) as error:
+                    _log.warning("the dispatcher cannot reach its events: %s", error)
+                    stop.wait(self._poll_s)
+
+    def run_once(self) -> int:
+        """Tell every event that is due, and return how many were told to all their subscribers."""
+        with _alone(self._store.records) as alone:
+            return self._tell_all() if alone else 0
+
+    def _tell_all(self) -> int:
+        held: set[str] = set()  # subjects with an event that failed
+        told, last = 0, 0
+        while events := self._waiting_after(last):
+            done = [event.event_id for event in events if self._tell_in_order(event, held)]
+            self._mark_delivered(done)
+            told += len(done)
+            last = events[-1].event_id
+        return told
+
+    def _waiting_after(self, event_id: int) -> list[Event]:
+        query = (
+            sa.select(outbox)
+            .where(outbox.c.delivered_at.is_(None), outbox.c.event_id > event_id)
+            .order_by(outbox.c.event_id)
+            .limit(_PAGE_ROWS)
+        )
+        with self._store.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Event(row.event_id, row.event, row.subject, json.loads(row.payload), row.created_at, row.attempts)
+            for row in rows
+        ]
+
+    def _tell_in_order(self, event: Event, held: set[str]) -> bool:
+        if event.subject in held:
+            return False
+        if time.monotonic() < self._not_before_s.get(event.event_id, 0.0) or not self._tell(event):
+            held.add(event.subject)
+            return False
+        return True
+
+    def _tell(self, event: Event) -> bool:
+        subscribers = self._subscribers.get(event.event, ())
+        for number in range(self._told.get(event.event_id, 0), len(subscribers)):
+            try:
+                subscribers[number](self._store, event)
+            except Exception:
+                _log.exception("a subscriber of %s (event %d) failed", event.event, event.event_id)
+                self._note_failure(event, told=number)
+                return False
+        return True
+
+    def _note_failure(self, event: Event, told: int) -> None:
+        self._told[event.event_id] = told
+        pause_s = min(self._backoff_s * 2 ** min(event.attempts, 20), _LONGEST_BACKOFF_S)
+        self._not_before_s[event.event_id] = time.monotonic() + pause_s
+        with self._store.begin() as tx:
+            ours = outbox.c.event_id == event.event_id
+            tx.execute(sa.update(outbox).where(ours).values(attempts=outbox.c.attempts + 1))
+            tx.commit()
+
+    def _mark_delivered(self, event_ids: Sequence[int]) -> None:
+        if not event_ids:
+            return
+        with self._store.begin() as tx:
+            tx.execute(sa.update(outbox).where(outbox.c.event_id.in_(event_ids)).values(delivered_at=now()))
+            tx.commit()
+        for event_id in event_ids:
+            self._told.pop(event_id, None)
+            self._not_before_s.pop(event_id, None)
+
+
+@contextmanager
+def _alone(records: Records) -> Iterator[bool]:
+    """Be the only dispatcher while the block runs; gives ``False`` where another one is."""
+    if not records.is_sqlite:
+        with records.begin() as tx:  # the lock ends with the transaction, also when the process dies
+            yield bool(tx.connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK_KEY))))
+        return
+    with Path(f"{records.url.database}.dispatcher").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
