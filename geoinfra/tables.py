@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from geoinfra.access import Visibility
 from geoinfra.errors import InvalidInput
 
 __all__ = ["BATCH_ROWS", "Column", "ColumnType", "DatasetSchema", "FeatureBatch", "FeatureQuery", "concatenate"]
@@ -82,12 +83,15 @@ class DatasetSchema:
         ``Point``, ``LineString``, ``Polygon``, their ``Multi`` forms, or ``Geometry`` for a mixture.
     columns
         Attribute columns in order, without the feature identifier.
+    visibility
+        Who may see the rows; the store reads a dataset as granted when any delivery of it says so.
     """
 
     name: str
     geometry: str
     columns: tuple[Column, ...]
     has_heights: bool = False
+    visibility: Visibility = Visibility.OPEN
 
     def column(self, name: str) -> Column:
         """Return the column called `name`, or raise ``InvalidInput`` that lists what exists."""
@@ -108,6 +112,7 @@ class DatasetSchema:
             "name": self.name,
             "geometry": self.geometry,
             "has_heights": self.has_heights,
+            "visibility": str(self.visibility),
             "columns": [
                 {
                     "name": c.name,
@@ -125,7 +130,13 @@ class DatasetSchema:
     def from_json(cls, document: Mapping[str, Any]) -> DatasetSchema:
         """Make a schema from :meth:`to_json`'s dict."""
         columns = tuple(Column(**{**c, "type": ColumnType(c["type"])}) for c in document["columns"])
-        return cls(document["name"], document["geometry"], columns, bool(document.get("has_heights", False)))
+        return cls(
+            document["name"],
+            document["geometry"],
+            columns,
+            bool(document.get("has_heights", False)),
+            Visibility(document["visibility"]),
+        )
 
 
 @dataclass(slots=True)
