@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from geoinfra.errors import all_errors
+from services.errors import STATUS
 from services.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,12 @@ def test_every_documented_error_code_exists() -> None:
 def test_every_error_has_its_own_code_and_title() -> None:
     errors = list(all_errors())
     assert len({error.code for error in errors}) == len({error.title for error in errors}) == len(errors)
+
+
+def test_every_error_tells_its_http_status() -> None:
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    wrong = [e.code for e, status in STATUS.items() if f"## `{e.code}`\n\nHTTP status {status}. " not in page]
+    assert wrong == []
 
 
 def environment_names() -> set[str]:
