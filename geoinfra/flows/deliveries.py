@@ -17,11 +17,12 @@ from geoinfra.access import Access, Role, Visibility
 from geoinfra.errors import DataRefused, NotAllowed, NotFound, Report
 from geoinfra.flows.layers import read_layer
 from geoinfra.storage import Store, collections, deliveries, schema
+from geoinfra.storage.records import Transaction
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import UTILITY_FEATURES, AnswerHeader
 
-__all__ = ["Delivered", "deliver", "publish_file"]
+__all__ = ["Delivered", "deliver", "publish_dataset", "publish_file"]
 
 Progress = Callable[[int], None]
 
@@ -151,15 +152,47 @@ def publish_file(
     InvalidInput
         The entry is not a valid collection.
     """
-    access.require(Role.ADMIN)
     document = {"dataset": entry.get("id"), "visibility": str(Visibility.OPEN), **entry}
     collection = collections.Collection.from_json(document)
-    dataset, batches = read_layer(path, layer=layer, dataset=collection.dataset)
+
+    def add_entry(tx: Transaction) -> None:
+        collections.add_collection(tx, document)
+
+    return publish_dataset(
+        store, access, path, collection.dataset, layer=layer, progress=progress, together=add_entry
+    )
+
+
+def publish_dataset(
+    store: Store,
+    access: Access,
+    path: Path,
+    dataset: str,
+    *,
+    layer: str | None = None,
+    progress: Progress | None = None,
+    together: Callable[[Transaction], None] | None = None,
+) -> Delivered:
+    """Publish a vector file as the present content of an open dataset whose collection exists.
+
+    Parameters
+    ----------
+    together
+        Further changes that belong into the same transaction.
+
+    Raises
+    ------
+    NotAllowed, UnreadableFile
+        As in :func:`publish_file`.
+    """
+    access.require(Role.ADMIN)
+    described, batches = read_layer(path, layer=layer, dataset=dataset)
     report = Report()
-    staged = store.stage(dataset, "operator", _counted(batches, report), progress=progress)
+    staged = store.stage(described, "operator", _counted(batches, report), progress=progress)
     with store.begin() as tx:
         deliveries.publish(tx, staged, access, details={"file": path.name})
-        collections.add_collection(tx, document)
+        if together:
+            together(tx)
         tx.commit()
     return Delivered(staged.delivery_id, "operator", staged.rows, report)
 

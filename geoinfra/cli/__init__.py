@@ -1,0 +1,5 @@
+"""The commands on files and an explicit store: ``geoinfra <subject> <verb>``."""
+
+from geoinfra.cli.commands import StoreAddress, app, run
+
+__all__ = ["StoreAddress", "app", "run"]

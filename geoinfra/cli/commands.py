@@ -1,0 +1,326 @@
+"""The command tree of the library. Commands read arguments, call one flow, and say what came of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import shapely
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from geoinfra import sample
+from geoinfra.access import Access, Role
+from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report
+from geoinfra.flows.deliveries import deliver, publish_file
+from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry
+from geoinfra.flows.handlers import HANDLERS
+from geoinfra.storage import Store, open_store, organisations
+from geoinfra.storage.jobs import Worker
+
+__all__ = ["StoreAddress", "app", "run"]
+
+out = Console()
+err = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """Where the store is; the root command sets it."""
+
+    data_dir: Path
+    database_url: str | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Store]:
+        """Open the store for one command."""
+        store = open_store(self.data_dir, self.database_url)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+app = typer.Typer(no_args_is_help=True, help="Self-hosted infrastructure for public geodata.")
+utilities = typer.Typer(no_args_is_help=True, help="Utility lines: deliveries and dig enquiries.")
+owner = typer.Typer(no_args_is_help=True, help="Utility owners and their interest areas.")
+token = typer.Typer(no_args_is_help=True, help="Access tokens.")
+audit = typer.Typer(no_args_is_help=True, help="The audit log.")
+sample_app = typer.Typer(no_args_is_help=True, help="Sample data.")
+for name, group in (
+    ("utilities", utilities),
+    ("owner", owner),
+    ("token", token),
+    ("audit", audit),
+    ("sample", sample_app),
+):
+    app.add_typer(group, name=name)
+
+
+def run(root: typer.Typer = app) -> None:
+    """Run the command line; every failure is a sentence and an exit code (1 refused, 2 usage, 3 failure)."""
+    try:
+        root()
+    except DataRefused as refused:
+        show_report(refused.report)
+        _fail(refused, 1)
+    except InvalidInput as error:
+        _fail(error, 1)
+    except GeoinfraError as error:
+        _fail(error, 3)
+
+
+def _fail(error: GeoinfraError, status: int) -> None:
+    err.print(f"[bold red]{error.title}:[/] ", end="")
+    err.print(error.message, markup=False, highlight=False)
+    if error.hint:
+        err.print(error.hint, markup=False, highlight=False)
+    sys.exit(status)
+
+
+def show_report(report: Report) -> None:
+    """Print the findings of a check, worst first, at most 40."""
+    order = {"error": 0, "warning": 1, "info": 2}
+    for finding in sorted(report.findings, key=lambda f: order[f.severity])[:40]:
+        place = " ".join(filter(None, (finding.feature_id, f"line {finding.line}" if finding.line else "")))
+        line = f"{finding.severity} {finding.code} {place}: {finding.message}"
+        err.print(line, markup=False, highlight=False)
+    err.print(f"{report.features} features, {report.errors} errors, {report.warnings} warnings.")
+
+
+@contextmanager
+def progress_rows(label: str) -> Iterator[Any]:
+    """Show a count of rows while work goes on; yields the callback."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(label)
+        yield lambda rows: bar.update(task, description=f"{label}: {rows:,} rows")
+
+
+@contextmanager
+def progress_fraction(label: str) -> Iterator[Any]:
+    """Show a bar while work goes on; yields the callback ``(fraction, text)``."""
+    columns = (TextColumn("{task.description:<40}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(label, total=1.0)
+        yield lambda fraction, text: bar.update(task, completed=fraction, description=f"{label}: {text}")
+
+
+Cvr = Annotated[str, typer.Option("--owner", help="CVR number of the owner, 8 digits.")]
+
+
+@utilities.command("deliver")
+def deliver_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER answer: GML or zip.")],
+    owner: Cvr,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Check an owner's delivery and make it the published version of his lines."""
+    access = Access("system:cli", owner, frozenset({Role.OWNER}))
+    with context.obj.open() as store, progress_rows("Reading") as progress:
+        done = deliver(store, access, file, owner, progress=progress)
+        store.audit.append("delivery.published", access, done.delivery_id, {"features": done.features})
+    if as_json:
+        out.print_json(data=done.to_json())
+        return
+    show_report(done.report)
+    out.print(f"Published delivery {done.delivery_id} of {owner}: {done.features:,} features.")
+
+
+@utilities.command("enquire")
+def enquire_command(
+    context: typer.Context,
+    area: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON file with one Polygon.")],
+    package: Annotated[Path, typer.Argument(help="Where the package (zip) is written.")],
+    excavator: Annotated[str, typer.Option("--as", help="CVR number of the excavator.")],
+    contact: Annotated[str, typer.Option(help="Mail address of the person who answers for the dig.")],
+    name: Annotated[str, typer.Option(help="Name of that person.")] = "",
+    crs: Annotated[str, typer.Option(help="CRS of the area.")] = "CRS84",
+    method: Annotated[list[str] | None, typer.Option(help="LER graveart number; 6 is an excavator.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Length of the dig period from today.")] = 14,
+    description: Annotated[str, typer.Option(help="What will be done.")] = "",
+) -> None:
+    """File a dig enquiry and write its package, all on this machine."""
+    today = datetime.now(UTC).date()
+    document = {
+        "area": json.loads(area.read_text("utf-8")),
+        "crs": crs,
+        "period": {"from": today.isoformat(), "to": (today + timedelta(days=days)).isoformat()},
+        "methods": method or ["6"],
+        "description": description,
+        "contact": {"name": name or contact, "email": contact},
+    }
+    with context.obj.open() as store:
+        access = _acting(store, excavator, Role.EXCAVATOR)
+        filed = file_enquiry(store, access, document)
+        store.audit.append("enquiry.filed", access, filed.number, {})
+        filed = _packaged(store, access, filed)
+        if filed.package is None:
+            raise GeoinfraError("The package was not made.", hint="See the worker's log.")
+        shutil.copyfile(store.blobs.path(filed.package.blob), package)
+        store.audit.append("package.copied", access, filed.number, {})
+    for answer in filed.answers:
+        out.print(f"{answer.owner_name:<34} {answer.status.danish:<60} {answer.features or 0:>6,}")
+    out.print(f"Enquiry {filed.number}: {filed.package.features:,} features in {package}")
+
+
+def _acting(store: Store, cvr: str, *roles: Role) -> Access:
+    """Act for an organisation by a token of one hour, so that jobs can reload the access."""
+    with store.begin() as tx:
+        _, secret = organisations.create_token(tx, cvr, roles, "command line", timedelta(hours=1))
+        tx.commit()
+    with store.read() as connection:
+        return organisations.authenticate(connection, secret)
+
+
+def _packaged(store: Store, access: Access, filed: Enquiry) -> Enquiry:
+    """Run waiting jobs here until the package is there, beside a worker or without one."""
+    worker = Worker(store, HANDLERS)
+    deadline = datetime.now(UTC) + timedelta(seconds=120)
+    while filed.package is None and datetime.now(UTC) < deadline:
+        worker.run_one()
+        filed = enquiry(store, access, filed.number)
+    return filed
+
+
+@app.command("publish")
+def publish_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, help="Any vector file that GDAL reads.")],
+    collection: Annotated[str, typer.Option("--id", help="Id of the collection.")],
+    title: Annotated[str, typer.Option(help="Title in English.")],
+    title_da: Annotated[str, typer.Option(help="Title in Danish.")] = "",
+    layer: Annotated[str | None, typer.Option(help="Layer, when the file has several.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the data.")] = "",
+    attribution: Annotated[str, typer.Option(help="Whom to name.")] = "",
+) -> None:
+    """Publish a file as an open collection at /ogc, on the map and as tiles; again to replace it."""
+    entry = {
+        "id": collection,
+        "title": {"en": title, "da": title_da or title},
+        "licence": licence,
+        "attribution": attribution,
+    }
+    access = Access("system:cli", None, frozenset({Role.ADMIN}))
+    with context.obj.open() as store, progress_rows("Publishing") as progress:
+        done = publish_file(store, access, file, entry, layer=layer, progress=progress)
+        store.audit.append("collection.published", access, collection, {"features": done.features})
+    out.print(f"Published {collection}: {done.features:,} features.")
+
+
+@owner.command("add")
+def owner_add_command(
+    context: typer.Context,
+    cvr: Annotated[str, typer.Argument(help="CVR number, 8 digits.")],
+    name: Annotated[str, typer.Argument(help="Name of the owner.")],
+    area: Annotated[
+        Path | None, typer.Option(exists=True, help="GeoJSON of the interest areas, EPSG:25832.")
+    ] = None,
+) -> None:
+    """Register a utility owner, with the areas in which he must be asked."""
+    with context.obj.open() as store, store.begin() as tx:
+        organisations.add_organisation(tx, cvr, name)
+        if area:
+            organisations.set_interest_areas(tx, cvr, read_interest_areas(area, cvr))
+        tx.commit()
+    out.print(f"Registered {name} ({cvr}).")
+
+
+def read_interest_areas(path: Path, cvr: str) -> list[organisations.InterestArea]:
+    """Read one owner's interest areas from GeoJSON in EPSG:25832 (members ``cvr``, ``indberetningsNr``)."""
+    document = json.loads(path.read_text("utf-8"))
+    since = datetime(2000, 1, 1, tzinfo=UTC)
+    return [
+        organisations.InterestArea(
+            int(feature["properties"]["indberetningsNr"]),
+            tuple(feature["properties"]["supply_types"]),
+            shapely.from_geojson(json.dumps(feature["geometry"])),
+            since,
+        )
+        for feature in document["features"]
+        if str(feature["properties"]["cvr"]) == cvr
+    ]
+
+
+@token.command("create")
+def token_create_command(
+    context: typer.Context,
+    cvr: Annotated[str, typer.Argument(help="CVR number of the organisation.")],
+    role: Annotated[list[Role], typer.Option(help="excavator, owner, planner, authority, device or admin.")],
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity.")] = 365,
+) -> None:
+    """Make a token. It is shown once; only its hash is kept."""
+    with context.obj.open() as store, store.begin() as tx:
+        token_id, secret = organisations.create_token(tx, cvr, role, label, timedelta(days=days))
+        tx.commit()
+    err.print(f"Token {token_id}, valid {days} days. Keep it now: it is not shown again.")
+    out.print(secret, markup=False, highlight=False)
+
+
+@token.command("list")
+def token_list_command(
+    context: typer.Context, cvr: Annotated[str | None, typer.Argument(help="Only this organisation.")] = None
+) -> None:
+    """List the tokens, without their secrets."""
+    with context.obj.open() as store, store.read() as connection:
+        for item in organisations.list_tokens(connection, cvr):
+            roles = ",".join(sorted(item.roles))
+            state = f"revoked {item.revoked_at}" if item.revoked_at else f"until {item.expires_at}"
+            out.print(f"{item.token_id}  {item.organisation}  {roles}  {state}  {item.label}", markup=False)
+
+
+@token.command("revoke")
+def token_revoke_command(
+    context: typer.Context, token_id: Annotated[str, typer.Argument(help="Id from the list.")]
+) -> None:
+    """Make a token invalid, at once."""
+    with context.obj.open() as store, store.begin() as tx:
+        organisations.revoke_token(tx, token_id)
+        tx.commit()
+    out.print(f"Token {token_id} is revoked.")
+
+
+@audit.command("verify")
+def audit_verify_command(context: typer.Context) -> None:
+    """Check the hash chain of the audit log; exit 1 when an entry was changed, removed or added."""
+    with context.obj.open() as store:
+        report = store.audit.verify()
+    show_report(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@audit.command("tail")
+def audit_tail_command(
+    context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20
+) -> None:
+    """Print the newest entries."""
+    with context.obj.open() as store:
+        for entry in store.audit.tail(limit):
+            line = f"{entry.entry:>6} {entry.at} {entry.principal:<24} {entry.action:<20} {entry.subject}"
+            out.print(line, markup=False, highlight=False)
+
+
+@sample_app.command("town")
+def sample_town_command(
+    folder: Annotated[Path, typer.Argument(help="Where the town is written.")],
+    size: Annotated[str, typer.Option(help="tiny, demo or dense.")] = "demo",
+    lines: Annotated[
+        int | None, typer.Option(min=1000, max=10_000_000, help="About this many lines.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same town.")] = 20261124,
+) -> None:
+    """Make the fictitious town Havnsby: layers, owners, LER deliveries, terrain."""
+    with progress_fraction("Building the town") as progress:
+        summary = sample.generate_town(folder, size, seed=seed, lines=lines, progress=progress)
+    out.print(str(summary), markup=False)

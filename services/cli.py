@@ -1,0 +1,115 @@
+"""The ``geoinfra`` command: the library's commands, and those that run the deployment."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from geoinfra.cli import StoreAddress, app, run
+from geoinfra.errors import Conflict, GeoinfraError
+from geoinfra.storage import open_store
+from services.settings import Settings
+
+__all__ = ["main"]
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the store [GEOINFRA_DATA_DIR].")] = None,
+) -> None:
+    """Self-hosted infrastructure for public geodata."""
+    settings = _settings(data_dir)
+    context.obj = StoreAddress(settings.data_dir, settings.database())
+
+
+def _settings(data_dir: Path | None = None) -> Settings:
+    try:
+        return Settings(data_dir=data_dir) if data_dir else Settings()
+    except ValidationError as error:
+        faults = [f"GEOINFRA_{'_'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in error.errors()]
+        raise GeoinfraError(
+            "A setting is wrong: " + "; ".join(faults), hint="See docs/reference/settings.md."
+        ) from None
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise a helpful error when something listens on the port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Conflict(
+                f"Port {port} on {host} is in use or not allowed ({error.strerror}).",
+                hint=f"Stop what listens there, or choose another: GEOINFRA_PORT={port + 1} make demo",
+            ) from error
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the web process; run `geoinfra worker` beside it."""
+    import uvicorn
+
+    from services.app import create_app
+
+    settings = _settings(context.obj.data_dir)
+    require_free_port(settings.host, settings.port)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        access_log=settings.log_level == "debug",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@app.command()
+def worker(context: typer.Context) -> None:
+    """Run the worker: makes packages, and does everything else that must not hold up an answer."""
+    from geoinfra.flows.handlers import HANDLERS
+    from geoinfra.storage.jobs import Worker
+    from services.app import use_grids
+
+    settings = _settings(context.obj.data_dir)
+    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr)
+    use_grids(settings)
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    store = open_store(settings.data_dir, settings.database())
+    try:
+        Worker(store, HANDLERS).run(stop)
+    finally:
+        store.close()
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    size: Annotated[str, typer.Option(help="Size of the town: tiny, demo or dense.")] = "demo",
+) -> None:
+    """Open a town with utility owners on this machine; Ctrl-C ends it, the data stays."""
+    from services.demo import run_demo
+
+    run_demo(_settings(context.obj.data_dir), size)
+
+
+def main() -> None:
+    """Entry point of the ``geoinfra`` command."""
+    run(app)
