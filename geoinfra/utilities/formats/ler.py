@@ -1,5 +1,321 @@
-"""LER answers: one owner's utility features with their header, in and out."""
+"""LER answers: one owner's utility features with their header, in and out.
 
+In: ``Graveforespoergselssvar`` of the models 1.0.0 to 2.2.0, as GML or in the flat zip that owners send, and one
+owner's part of a package (``consolidated.gml``). Everything is lifted to 2.2.0, each change is a finding. Out: 2.2.0.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lxml import etree
+
+from geoinfra.errors import DataRefused, Finding, Report, Severity
+from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.catalogue import catalogue
+from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
+from geoinfra.utilities.formats.ler_read import Answer, ElementReader, parse_datetime
 from geoinfra.utilities.formats.ler_write import write_answer
+from geoinfra.utilities.formats.package import PACKAGE_ROOT, answer_of
+from geoinfra.utilities.model import AnswerHeader, Contact, ResponseType, require_cvr
 
-__all__ = ["write_answer"]
+__all__ = ["Answer", "Limits", "read_answer", "write_answer"]
+
+_SVAR = "Graveforespoergselssvar"
+_LER_1 = "http://data.gov.dk/schemas/LER/1/gml"
+_VERSIONS = {
+    "1": "1.0.0",
+    "1.0": "1.0.0",
+    "2": "2.0.1",
+    "2.0": "2.0.1",
+    "2.1": "2.1.0",
+    "2.2": "2.2.0",
+}
+_VERSION = re.compile(r"\d+(\.\d+){0,2}")
+
+
+def read_answer(source: Path | BinaryIO, *, owner_cvr: str, limits: Limits | None = None) -> Answer:
+    """Open an owner's answer; its features stream from :meth:`Answer.batches`.
+
+    Parameters
+    ----------
+    source
+        Path or binary file: GML, or a zip that holds one ``.gml`` and its attachments.
+    owner_cvr
+        CVR number of the owner whose answer it is; of a package his part is taken.
+    limits
+        Bounds on what is read.
+
+    Raises
+    ------
+    UnreadableFile
+        It is not such a document, is malformed or unsafe, or passes a bound.
+    DataRefused
+        The header does not say which answer it is, or of which type.
+    InvalidInput
+        `owner_cvr` is no CVR number.
+    NotFound
+        A package holds nothing of this owner.
+    """
+    require_cvr(owner_cvr)
+    intake = Intake(source, limits or Limits())
+    with intake.open() as file:
+        children = _document(file, intake.limits)
+        root = next(children)
+        if root.tag == PACKAGE_ROOT:
+            return answer_of(intake, owner_cvr)
+        report = Report()
+        model = _model(root, report)
+        reader = ElementReader(owner_cvr, report, model)
+        fields = _header_fields(reader, children)
+        header = _header(fields, model, report)
+    _check_header(header, report)
+    _check_documents(intake, report)
+    return Answer(
+        owner_cvr,
+        header,
+        report,
+        tuple(name for name in intake.members if name not in intake.documents),
+        lambda fresh: _batches(intake, owner_cvr, model, header, fresh),
+        tuple(report.findings),
+    )
+
+
+def _document(file: Any, limits: Limits) -> Iterator[etree._Element]:
+    return root_and_children(file, limits, (f"{{*}}{_SVAR}", PACKAGE_ROOT))
+
+
+def _is_member(element: etree._Element) -> bool:
+    return str(element.tag).endswith("Member")
+
+
+def _batches(
+    intake: Intake, owner_cvr: str, model: str, header: AnswerHeader, report: Report
+) -> Iterator[FeatureBatch]:
+    """Read the features of an answer."""
+    reader = ElementReader(owner_cvr, report, model)
+    if header.contact is not None and header.contact.gml_id:
+        reader.reserve(header.contact.gml_id)
+    with intake.open() as file:
+        children = _document(file, intake.limits)
+        next(children)
+        for member in children:
+            if not _is_member(member):
+                continue
+            name = etree.QName(member).localname
+            for element in member:
+                reader.feature(element, name)
+            yield from reader.full_batches()
+    yield from reader.full_batches(1)
+    reader.finish()
+    _check_attachments(intake, reader)
+    _check_content(header, report)
+
+
+def _model(root: etree._Element, report: Report) -> str:
+    """Return the data model of a document in full; an unknown one is read as the newest."""
+    newest = catalogue().model
+    written = (root.get("schemaVersion") or "").strip()
+    model = _VERSIONS.get(written, written)
+    if etree.QName(root).namespace == _LER_1:
+        model = "1.0.0"
+    known = {*catalogue().older_models, newest}
+    line = root.sourceline if isinstance(root.sourceline, int) else None
+    if model not in known:
+        report.add(
+            Finding(
+                "LER-VERSION",
+                Severity.WARNING,
+                f"The schemaVersion is missing or unknown; the document was read as {newest}.",
+                f"schemaVersion mangler eller er ukendt; dokumentet er læst som {newest}.",
+                line=line,
+                path=_SVAR,
+                expected=", ".join(sorted(known)),
+                found=written[:200],
+            )
+        )
+        return newest
+    if model != newest:
+        report.add(
+            Finding(
+                "LER-LIFTED-MODEL",
+                Severity.INFO,
+                f"The document of model {model} was lifted to {newest}.",
+                f"Dokumentet i model {model} er løftet til {newest}.",
+                line=line,
+                path=_SVAR,
+                expected=newest,
+                found=model,
+            )
+        )
+    return model
+
+
+def _header_fields(reader: ElementReader, children: Iterator[etree._Element]) -> dict[str, Any]:
+    """Read the header elements, which stand before the first member."""
+    entry = catalogue().classes[_SVAR]
+    fields: dict[str, Any] = {}
+    for child in children:
+        name = etree.QName(child).localname
+        attribute = entry.attributes.get(name)
+        if attribute is not None and attribute.type == "features":
+            break
+        if attribute is not None:
+            value = reader.header_value(attribute, child, _SVAR)
+            if value is not None:
+                fields[name] = value
+        elif name != "boundedBy":
+            reader.error(
+                "LER-UNKNOWN-ATTRIBUTE",
+                f"The answer has no attribute '{name[:80]}'.",
+                f"Svaret har ingen attribut '{name[:80]}'.",
+                path=f"{_SVAR}/{name[:80]}",
+            )
+    return fields
+
+
+def _header(fields: dict[str, Any], model: str, report: Report) -> AnswerHeader:
+    missing = [name for name in ("id", "type") if name not in fields]
+    for name in missing:
+        report.add(
+            Finding(
+                "LER-MISSING-ATTRIBUTE",
+                Severity.ERROR,
+                f"The answer needs '{name}'.",
+                f"Svaret mangler '{name}'.",
+                path=f"{_SVAR}/{name}",
+                expected=name,
+            )
+        )
+    if missing:
+        raise DataRefused("The header of the answer is not complete.", report)
+    expected = fields.get("forventetAfleveringstidspunkt")
+    valid_to = fields.get("gyldigTil")
+    return AnswerHeader(
+        answer_id=fields["id"],
+        response_type=ResponseType(fields["type"]),
+        valid_to=date.fromisoformat(valid_to) if valid_to else None,
+        expected_at=parse_datetime(expected) if expected else None,
+        supplementary_info=fields.get("typeSupplerendeInfo"),
+        contact=_contact(fields.get("kontaktprofilTilTekniskeSpoergsmaal")),
+        model_version=model,
+    )
+
+
+def _contact(fields: dict[str, Any] | None) -> Contact | None:
+    if fields is None or "href" in fields:
+        return None
+    own_id = fields.get("gml_id", "")
+    return Contact(
+        fields.get("navn", ""), fields.get("telefonnummer", ""), fields.get("mailadresse", ""), own_id
+    )
+
+
+def _check_header(header: AnswerHeader, report: Report) -> None:
+    """Note what the header says that people should know, and what LER's rules say of it."""
+
+    def note(code: str, severity: Severity, message: str, message_da: str, path: str, found: str = "") -> None:
+        report.add(
+            Finding(code, severity, message, message_da, path=f"{_SVAR}/{path}", found=found[:200])
+        )
+
+    try:
+        uuid.UUID(header.answer_id)
+    except ValueError:
+        note(
+            "LER-ANSWER-ID",
+            Severity.WARNING,
+            "The id of the answer is not a UUID.",
+            "Svarets id er ikke en UUID.",
+            "id",
+            header.answer_id,
+        )
+    if header.valid_to is not None and header.valid_to < datetime.now(UTC).date():
+        note(
+            "LER-EXPIRED",
+            Severity.INFO,
+            "The validity of the answer has run out.",
+            "Svarets gyldighed er udløbet.",
+            "gyldigTil",
+            header.valid_to.isoformat(),
+        )
+    kind = header.response_type
+    if kind in (ResponseType.POINTING_OUT, ResponseType.POINTING_OUT_DELIVERED):
+        note(
+            "LER-POINTING-OUT",
+            Severity.INFO,
+            "The owner wants to point the lines out on site before digging.",
+            "Ledningsejeren vil påvise ledningerne før gravning.",
+            "type",
+            kind,
+        )
+    if kind is ResponseType.WITHHELD and not header.supplementary_info:
+        note(
+            "LER-SUPPLEMENTARY-INFO",
+            Severity.ERROR,
+            "A refusal to give information needs its reason (typeSupplerendeInfo).",
+            "Når oplysninger ikke udleveres, skal typeSupplerendeInfo angives.",
+            "typeSupplerendeInfo",
+        )
+    if header.expected_at is not None and kind is not ResponseType.MANUAL:
+        note(
+            "LER-EXPECTED-TIME",
+            Severity.WARNING,
+            "A time of delivery belongs to manual handling only.",
+            "forventetAfleveringstidspunkt hører kun til manuel behandling.",
+            "forventetAfleveringstidspunkt",
+        )
+
+
+def _check_documents(intake: Intake, report: Report) -> None:
+    if len(intake.documents) > 1:
+        report.add(
+            Finding(
+                "LER-ZIP-DOCUMENTS",
+                Severity.WARNING,
+                "The zip file holds several GML files; the first was read.",
+                "Zip-filen har flere GML-filer; den første er læst.",
+                found=", ".join(intake.documents)[:200],
+            )
+        )
+
+
+def _check_attachments(intake: Intake, reader: ElementReader) -> None:
+    """Each attachment named must have come; in a bare GML document none can."""
+    severity = Severity.ERROR if intake.is_zip else Severity.WARNING
+    for path, feature_id, line in reader.files:
+        if path not in intake.members:
+            reader.report.add(
+                Finding(
+                    "LER-ATTACHMENT-MISSING",
+                    severity,
+                    "The attachment did not come with the document.",
+                    "Bilaget fulgte ikke med dokumentet.",
+                    feature_id=feature_id,
+                    line=line,
+                    path="Informationsressource/sti",
+                    found=path[:200],
+                )
+            )
+
+
+def _check_content(header: AnswerHeader, report: Report) -> None:
+    """Whether features are there must agree with the type of the answer."""
+    carries = header.response_type.carries_features
+    if carries == bool(report.features):
+        return
+    report.add(
+        Finding(
+            "LER-CONTENT-EMPTY" if carries else "LER-CONTENT-NOT-EMPTY",
+            Severity.WARNING if carries else Severity.ERROR,
+            f"The answer says '{header.response_type}' and holds {report.features} features.",
+            f"Svaret siger '{header.response_type}' og har {report.features} objekter.",
+            path=f"{_SVAR}/type",
+            found=str(report.features),
+        )
+    )

@@ -1,0 +1,705 @@
+"""Reading LER elements of the models 1.0.0 to 2.2.0 into rows of 2.2.0, with a finding for every fault and change.
+
+The checks here are structural: what the schema says of names, order, types, code lists, units and references. The
+legal rules about what must be known of which line are another matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import shapely
+from lxml import etree
+
+from geoinfra.errors import Finding, InvalidGeometry, Report, Severity
+from geoinfra.tables import BATCH_ROWS, FeatureBatch
+from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
+from geoinfra.utilities.formats.gml_geometry import GML_ID, GeometryFault, GeometryReader
+from geoinfra.utilities.model import AnswerHeader, FeatureRows, contact_id, is_gml_id
+from geoinfra.utilities.shapes import Shape
+
+__all__ = ["Answer", "ElementReader", "own_classes", "parse_datetime"]
+
+_XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+_GML = "{http://www.opengis.net/gml/3.2}"
+PACKAGE_CHILDREN = frozenset(("objectType", "ledningsejer", "indberetningsNr"))
+"""Children without namespace that LER puts into every feature of a package."""
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INSTANT = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_INTEGER = re.compile(r"[+-]?\d{1,15}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer of one owner.
+
+    Attributes
+    ----------
+    header
+        What it says beside its features.
+    report
+        Findings; complete when :meth:`batches` was drained.
+    attachments
+        Names of the files that came with it in the zip.
+    """
+
+    owner_cvr: str
+    header: AnswerHeader
+    report: Report
+    attachments: tuple[str, ...]
+    stream: Callable[[Report], Iterator[FeatureBatch]]
+    opening: tuple[Finding, ...] = ()
+
+    def batches(self) -> Iterator[FeatureBatch]:
+        """Yield the features in the order of the document, as LER 2.2.0; may be called again."""
+        report = self.report
+        report.features = report.errors = report.warnings = 0
+        report.findings.clear()
+        report.extend(self.opening)
+        yield from self.stream(report)
+
+
+class _Faulty(Exception):
+    """A value that cannot be taken; becomes a finding, and the attribute is left out."""
+
+    def __init__(self, code: str, message: str, message_da: str, found: str = "", expected: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.message_da = code, message, message_da
+        self.found, self.expected = found, expected
+
+
+Table = Mapping[str, tuple[FeatureClass, Mapping[str, Attribute]]]
+
+
+@lru_cache(maxsize=1)
+def own_classes() -> Table:
+    """Return tag -> class and its attributes by tag, for the namespaces of both generations (LER/1, LER/2)."""
+    known = catalogue()
+    table: dict[str, tuple[FeatureClass, Mapping[str, Attribute]]] = {}
+    for entry in known.classes.values():
+        for generation in ("/2/", "/1/"):
+            spaces = {p: uri.replace("/2/gml", f"{generation}gml") for p, uri in known.namespaces.items()}
+            attributes = {f"{{{spaces[a.prefix]}}}{a.name}": a for a in entry.attributes.values()}
+            table[f"{{{spaces[entry.prefix]}}}{entry.name}"] = (entry, attributes)
+    return table
+
+
+class ElementReader:
+    """Reads the feature elements of one document of one owner.
+
+    Parameters
+    ----------
+    owner_cvr
+        Owner whose rows are made.
+    report
+        Where findings go.
+    model
+        Data model of the document, for instance ``1.0.0``.
+    """
+
+    def __init__(self, owner_cvr: str, report: Report, model: str) -> None:
+        self.report = report
+        self.rows = FeatureRows(owner_cvr)
+        self._prefix = f"c{owner_cvr}."
+        self._classes = own_classes()
+        older = catalogue().older_models.get(model, {})
+        self._model = model
+        self._dropped_values = older.get("dropped_values", {})
+        self._dropped_attributes = older.get("dropped_attributes", {})
+        self._ids: dict[str, str] = {}
+        self._references: list[tuple[str, Attribute, str, int | None, str]] = []
+        self._geometry = GeometryReader(self._note_geometry, self._register_geometry)
+        self._feature_id: str | None = None
+        self._path = ""
+        self.files: list[tuple[str, str, int | None]] = []
+
+    # -- findings
+
+    def add(
+        self,
+        severity: Severity,
+        code: str,
+        message: str,
+        message_da: str,
+        *,
+        line: int | None = None,
+        path: str = "",
+        expected: str = "",
+        found: str = "",
+    ) -> None:
+        """Add a finding about the feature at hand."""
+        self.report.add(
+            Finding(
+                code,
+                severity,
+                message,
+                message_da,
+                self._feature_id,
+                line,
+                path or self._path,
+                expected[:200],
+                found[:200],
+            )
+        )
+
+    def error(self, code: str, message: str, message_da: str, **where: Any) -> None:
+        """Add an error about the feature at hand."""
+        self.add(Severity.ERROR, code, message, message_da, **where)
+
+    def _fault(self, fault: _Faulty | GeometryFault, child: etree._Element) -> None:
+        self.error(
+            fault.code,
+            fault.message,
+            fault.message_da,
+            line=getattr(fault, "line", None) or _line(child),
+            found=fault.found,
+            expected=fault.expected,
+        )
+
+    def _note_geometry(self, code: str, message: str, da: str, found: str, element: etree._Element) -> None:
+        self.add(Severity.WARNING, code, message, da, line=_line(element), found=found)
+
+    # -- identifiers
+
+    def register(self, gml_id: str, name: str, element: etree._Element) -> bool:
+        """Note an id of the document; a second use is an error and gives False."""
+        if gml_id in self._ids:
+            self.error(
+                "LER-DUPLICATE-ID",
+                f"The gml:id '{gml_id[:80]}' is used more than once.",
+                f"gml:id '{gml_id[:80]}' er brugt mere end én gang.",
+                line=_line(element),
+                found=gml_id,
+            )
+            return False
+        self._ids[gml_id] = name
+        return True
+
+    def _register_geometry(self, gml_id: str, element: etree._Element) -> None:
+        self.register(gml_id.removeprefix(self._prefix), "", element)
+
+    def _own_id(self, element: etree._Element) -> str | None:
+        """Return the owner's own id of a feature, or ``None`` with a finding."""
+        gml_id = element.get(GML_ID)
+        if gml_id is None:
+            self.error(
+                "LER-MISSING-ID",
+                "The feature has no gml:id.",
+                "Objektet har intet gml:id.",
+                line=_line(element),
+                expected="gml:id",
+            )
+            return None
+        own = gml_id.removeprefix(self._prefix)
+        if not is_gml_id(own):
+            self.error(
+                "LER-BAD-ID",
+                "The gml:id is not an XML name.",
+                "gml:id er ikke et XML-navn.",
+                line=_line(element),
+                found=gml_id,
+            )
+            return None
+        return own
+
+    def reserve(self, gml_id: str) -> None:
+        """Note the id of the header's contact, which features may refer to and may not use."""
+        self._ids[gml_id.removeprefix(self._prefix)] = "Kontaktprofil"
+
+    def header_value(self, attribute: Attribute, child: etree._Element, owner: str) -> Any:
+        """Return a value of the answer's header, or ``None`` with a finding."""
+        self._path = f"{owner}/{attribute.name}"
+        try:
+            return self._value(attribute, child)
+        except _Faulty as fault:
+            self._fault(fault, child)
+            return None
+
+    # -- features
+
+    def feature(self, element: etree._Element, member: str = "") -> None:
+        """Read one feature element into the rows; `member` is the element of the answer that holds it."""
+        self.report.features += 1
+        self._feature_id = element.get(GML_ID)
+        found = self._classes.get(element.tag)
+        name = _local_name(element)
+        self._path = name
+        if found is None or not found[0].kind:
+            self.error(
+                "LER-UNKNOWN-CLASS",
+                f"LER has no feature class '{name[:80]}'.",
+                f"LER har ingen objekttype '{name[:80]}'.",
+                line=_line(element),
+                found=str(element.tag),
+            )
+            return
+        entry, by_tag = found
+        if member and member != entry.member:
+            self.error(
+                "LER-WRONG-MEMBER",
+                f"{entry.name} cannot stand in {member[:80]}.",
+                f"{entry.name} kan ikke stå i {member[:80]}.",
+                line=_line(element),
+                expected=entry.member,
+                found=member,
+            )
+        gml_id = self._own_id(element)
+        unique = gml_id is not None and self.register(gml_id, entry.name, element)
+        properties, shape = self._attributes(entry, by_tag, element)
+        if not unique or gml_id is None:
+            return
+        try:
+            self.rows.add_shape(entry, gml_id, properties, shape)
+        except InvalidGeometry as fault:
+            self.error(
+                "LER-GEOMETRY-KIND",
+                fault.message,
+                "Objekttypen tager ikke denne geometri.",
+                line=_line(element),
+                found=shape.kind if shape else "",
+            )
+
+    def _attributes(
+        self, entry: FeatureClass, by_tag: Mapping[str, Attribute], element: etree._Element
+    ) -> tuple[dict[str, Any], Shape | None]:
+        """Read the children of a feature."""
+        properties: dict[str, Any] = {}
+        shape: Shape | None = None
+        seen_geometry = False
+        last = -1
+        for child in element:
+            attribute = by_tag.get(child.tag)
+            if attribute is None:
+                self._unknown_child(entry, child)
+                continue
+            self._path = f"{entry.name}/{attribute.name}"
+            position = entry.position[attribute.name]
+            if position < last:
+                self._out_of_order(child)
+            last = max(last, position)
+            if attribute.type == "geometry":
+                seen_geometry = True
+                shape = self._shape(child) if shape is None else self._twice(child, shape)
+                continue
+            try:
+                value = self._value(attribute, child)
+            except _Faulty as fault:
+                self._fault(fault, child)
+                properties.setdefault(attribute.name, [] if attribute.repeated else None)
+                continue
+            if attribute.repeated:
+                properties.setdefault(attribute.name, []).append(value)
+            elif attribute.name in properties:
+                self._twice(child, None)
+            else:
+                properties[attribute.name] = value
+        self._path = entry.name
+        for name in entry.required:
+            if name not in properties and not (seen_geometry and entry.attributes[name].type == "geometry"):
+                self._missing(entry, name, element)
+        return {name: value for name, value in properties.items() if value is not None}, shape
+
+    def _unknown_child(self, entry: FeatureClass, child: etree._Element) -> None:
+        name = _local_name(child)
+        if child.tag in PACKAGE_CHILDREN:
+            return
+        path = f"{entry.name}/{name}"
+        if name in self._dropped_attributes.get(entry.name, ()):
+            self.add(
+                Severity.WARNING,
+                "LER-LIFTED-ATTRIBUTE",
+                f"LER 2 no longer has '{name}'; it was left out.",
+                f"LER 2 har ikke længere '{name}'; den er udeladt.",
+                line=_line(child),
+                path=path,
+            )
+        elif str(child.tag).startswith(_GML):
+            severity = Severity.INFO if name == "boundedBy" else Severity.WARNING
+            self.add(
+                severity,
+                "LER-GML-PROPERTY",
+                f"gml:{name[:80]} is no part of LER; it was left out.",
+                f"gml:{name[:80]} hører ikke til LER; den er udeladt.",
+                line=_line(child),
+                path=path,
+            )
+        else:
+            self.error(
+                "LER-UNKNOWN-ATTRIBUTE",
+                f"{entry.name} has no attribute '{name[:80]}'.",
+                f"{entry.name} har ingen attribut '{name[:80]}'.",
+                line=_line(child),
+                path=path,
+                found=str(child.tag),
+            )
+
+    def _out_of_order(self, child: etree._Element) -> None:
+        self.add(
+            Severity.WARNING,
+            "LER-ORDER",
+            "The attribute stands after one that follows it in the schema; the order was mended.",
+            "Attributten står efter en, der følger den i skemaet; rækkefølgen er rettet.",
+            line=_line(child),
+        )
+
+    def _twice(self, child: etree._Element, shape: Shape | None) -> Shape | None:
+        self.error(
+            "LER-CARDINALITY",
+            "The attribute may stand once only.",
+            "Attributten må kun stå én gang.",
+            line=_line(child),
+        )
+        return shape
+
+    def _missing(self, entry: FeatureClass, name: str, element: etree._Element) -> None:
+        self.error(
+            "LER-MISSING-ATTRIBUTE",
+            f"{entry.name} needs '{name}'.",
+            f"{entry.name} mangler '{name}'.",
+            line=_line(element),
+            path=f"{entry.name}/{name}",
+            expected=name,
+        )
+
+    def _shape(self, child: etree._Element) -> Shape | None:
+        """Read the geometry in a property; a faulty one becomes a finding."""
+        try:
+            if len(child) != 1:
+                raise GeometryFault(
+                    "LER-GEOMETRY-EMPTY",
+                    "The geometry property holds no geometry, or several.",
+                    "Geometrien mangler, eller der er flere.",
+                    str(len(child)),
+                    "1",
+                    _line(child),
+                )
+            return self._geometry.read(child[0])
+        except GeometryFault as fault:
+            self._fault(fault, child)
+            return None
+
+    # -- values
+
+    def _value(self, attribute: Attribute, child: etree._Element) -> Any:
+        """Return the value of an attribute element in the shape of ``properties``."""
+        if not child.keys():
+            if len(child) and attribute.type != "contact":
+                raise _Faulty("LER-CONTENT", "A value was expected.", "Der skulle stå en værdi.")
+            return _READERS[attribute.type](self, attribute, child)
+        if child.get(_XSI_NIL) in ("true", "1"):
+            if not attribute.nillable:
+                raise _Faulty("LER-NOT-NILLABLE", "The attribute cannot be nil.", "Attributten kan ikke være nil.")
+            return self._nil(child)
+        return _READERS[attribute.type](self, attribute, child)
+
+    def _nil(self, child: etree._Element) -> dict[str, Any]:
+        reason = child.get("nilReason")
+        if reason is None:
+            return {"nil": True}
+        if reason != "unknown":
+            raise _Faulty(
+                "LER-NIL-REASON",
+                "LER takes only the nilReason 'unknown'.",
+                "LER tager kun nilReason 'unknown'.",
+                reason,
+                "unknown",
+            )
+        return {"nil": True, "reason": reason}
+
+    def text(self, attribute: Attribute, child: etree._Element) -> str:
+        text = child.text or ""
+        if attribute.max_length is not None and len(text) > attribute.max_length:
+            raise _Faulty(
+                "LER-LENGTH",
+                f"The text is longer than {attribute.max_length} characters.",
+                f"Teksten er længere end {attribute.max_length} tegn.",
+                str(len(text)),
+                str(attribute.max_length),
+            )
+        return text
+
+    def code(self, attribute: Attribute, child: etree._Element) -> str:
+        enumeration = attribute.enumeration
+        if enumeration is None:
+            raise TypeError(attribute.name)
+        text = child.text or ""
+        if enumeration.admits(text):
+            return text
+        stripped = text.strip()
+        if enumeration.admits(stripped):
+            self._changed("LER-WHITESPACE", text, stripped, child)
+            return stripped
+        if stripped in self._dropped_values.get(enumeration.name, ()):
+            lifted = enumeration.as_other(stripped)
+            if lifted is not None:
+                self._changed("LER-LIFTED-VALUE", stripped, lifted, child)
+                return lifted
+        allowed = ", ".join(sorted(enumeration.values)) + (", other: word" if enumeration.open else "")
+        raise _Faulty(
+            "LER-CODE",
+            f"'{stripped[:80]}' is not in the list {enumeration.name}.",
+            f"'{stripped[:80]}' findes ikke i listen {enumeration.name}.",
+            stripped,
+            allowed,
+        )
+
+    def _changed(self, code: str, old: str, new: str, child: etree._Element) -> None:
+        self.add(
+            Severity.WARNING,
+            code,
+            f"'{old[:80]}' was read as '{new[:80]}'.",
+            f"'{old[:80]}' er læst som '{new[:80]}'.",
+            line=_line(child),
+            found=old,
+            expected=new,
+        )
+
+    def boolean(self, attribute: Attribute, child: etree._Element) -> bool:
+        text = (child.text or "").strip()
+        if text not in ("true", "false", "0", "1"):
+            raise _bad("true or false", "true eller false", text)
+        return text in ("true", "1")
+
+    def integer(self, attribute: Attribute, child: etree._Element) -> int:
+        text = (child.text or "").strip()
+        if not _INTEGER.fullmatch(text):
+            raise _bad("a whole number", "et helt tal", text)
+        return int(text)
+
+    def decimal(self, attribute: Attribute, child: etree._Element) -> float | int:
+        text = (child.text or "").strip()
+        if attribute.pattern and not _pattern(attribute.pattern).fullmatch(text):
+            raise _bad("a number between 0 and 1 with at most two decimals", "et tal mellem 0 og 1", text)
+        return _number(text)
+
+    def measure(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+        uom = child.get("uom")
+        if uom is None or (attribute.uom and uom != attribute.uom):
+            raise _Faulty(
+                "LER-UOM",
+                f"The unit must be '{attribute.uom}'." if attribute.uom else "The unit is missing.",
+                f"Enheden skal være '{attribute.uom}'." if attribute.uom else "Enheden mangler.",
+                uom or "",
+                attribute.uom,
+            )
+        return {"value": _number((child.text or "").strip()), "uom": uom}
+
+    def date_text(self, attribute: Attribute, child: etree._Element) -> str:
+        text = (child.text or "").strip()
+        _date(text)
+        return text
+
+    def datetime_text(self, attribute: Attribute, child: etree._Element) -> str:
+        text = (child.text or "").strip()
+        parse_datetime(text)
+        return text
+
+    def instant(self, attribute: Attribute, child: etree._Element) -> Any:
+        text = (child.text or "").strip()
+        if not _INSTANT.fullmatch(text):
+            raise _bad("a year, month or day (yyyy, yyyy-mm, yyyy-mm-dd)", "et år, en måned eller en dag", text)
+        _date((text + "-01-01")[:10])
+        indeterminate = child.get("indeterminatePosition")
+        if indeterminate is None:
+            return text
+        if indeterminate != "before":
+            raise _bad("the indeterminatePosition 'before'", "indeterminatePosition 'before'", indeterminate)
+        return {"value": text, "indeterminate": indeterminate}
+
+    def height(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+        numbers = (child.text or "").split()
+        srs = child.get("srsName")
+        if srs is not None and not srs.endswith(("/5799", ":5799", "/7416", ":7416")):
+            raise _bad("the reference EPSG:5799 (DVR90)", "referencen EPSG:5799 (DVR90)", srs)
+        if len(numbers) not in (1, 3):
+            raise _bad("one height", "én kote", child.text or "")
+        if len(numbers) == 3:
+            self._changed("LER-HEIGHT", " ".join(numbers), numbers[2], child)
+        height = _number(numbers[-1])
+        return {"height_m": None if height == -99 else height}
+
+    def media(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+        text = (child.text or "").strip()
+        known = catalogue().media_types
+        if text not in known:
+            raise _bad("one of " + ", ".join(known), "et kendt filformat", text)
+        written = child.get("type", "")
+        if written != known[text]:
+            self._changed("LER-MEDIA-TYPE", written, known[text], child)
+        return {"value": text, "type": known[text]}
+
+    def uri(self, attribute: Attribute, child: etree._Element) -> str:
+        text = (child.text or "").strip()
+        parts = PurePosixPath(text).parts
+        if not text or ":" in text or "\\" in text or text.startswith("/") or ".." in parts:
+            raise _Faulty(
+                "LER-ATTACHMENT-PATH",
+                "The path of the attachment must be relative and stay inside the zip file.",
+                "Bilagets sti skal være relativ og blive i zip-filen.",
+                text,
+            )
+        self.files.append((text, self._feature_id or "", _line(child)))
+        return text
+
+    def reference(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+        href = child.get(_XLINK_HREF)
+        if href is None or not href.startswith("#") or len(href) < 2:
+            raise _Faulty(
+                "LER-XLINK-FORM",
+                "The reference must be written as xlink:href=\"#gml:id\".",
+                "Referencen skal skrives som xlink:href=\"#gml:id\".",
+                href or "",
+                "#…",
+            )
+        own = href[1:].removeprefix(self._prefix)
+        self._references.append((own, attribute, self._feature_id or "", _line(child), self._path))
+        return {"href": f"#{own}"}
+
+    def contact(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+        if child.get(_XLINK_HREF) is not None:
+            return self.reference(attribute, child)
+        profile = child[0] if len(child) == 1 else None
+        found = self._classes.get(profile.tag) if profile is not None else None
+        if profile is None or found is None or found[0].name != "Kontaktprofil":
+            raise _bad("a Kontaktprofil", "en Kontaktprofil", "")
+        return self.contact_profile(profile)
+
+    def contact_profile(self, profile: etree._Element) -> dict[str, Any]:
+        """Return the fields of a ``Kontaktprofil``; its id is left out when it is the one made from the feature's."""
+        entry, by_tag = self._classes[profile.tag]
+        path = self._path
+        fields, _ = self._attributes(entry, by_tag, profile)
+        self._path = path
+        own_id = self._own_id(profile)
+        if own_id is not None:
+            self.register(own_id, entry.name, profile)
+            feature_id = (self._feature_id or "").removeprefix(self._prefix)
+            if own_id != contact_id(feature_id):
+                fields["gml_id"] = own_id
+        return fields
+
+    # -- the whole
+
+    def full_batches(self, minimum: int = BATCH_ROWS) -> Iterator[FeatureBatch]:
+        """Yield the rows collected when there are at least `minimum`."""
+        if len(self.rows) >= max(minimum, 1):
+            batch = self.rows.batch()
+            self._check_areas(batch)
+            yield batch
+
+    def _check_areas(self, batch: FeatureBatch) -> None:
+        """Warn of polygons that cross themselves."""
+        areas = [i for i, wkb in enumerate(batch.geometry) if wkb is not None and wkb[1] in (3, 6)]
+        if not areas:
+            return
+        geometries = shapely.from_wkb([batch.geometry[i] for i in areas])
+        for row, valid in zip(areas, shapely.is_valid(geometries), strict=True):
+            if not valid:
+                self._feature_id = batch.columns["gml_id"][row]
+                self.add(
+                    Severity.WARNING,
+                    "LER-GEOMETRY-CROSSES",
+                    "The area crosses or touches itself.",
+                    "Fladen krydser eller rører sig selv.",
+                    path=f"{batch.columns['feature_class'][row]}/geometri",
+                )
+
+    def finish(self) -> None:
+        """Check that every reference has its target; called when the document has been read."""
+        classes = catalogue().classes
+        for own, attribute, feature_id, line, path in self._references:
+            self._feature_id = feature_id
+            target = self._ids.get(own)
+            if target is None:
+                self.error(
+                    "LER-XLINK-TARGET",
+                    f"Nothing in the document has the gml:id '{own[:80]}'.",
+                    f"Intet i dokumentet har gml:id '{own[:80]}'.",
+                    line=line,
+                    path=path,
+                    found=f"#{own}",
+                )
+            elif attribute.target and target and attribute.target not in classes[target].lineage:
+                self.error(
+                    "LER-XLINK-CLASS",
+                    f"The reference points at a {target}.",
+                    f"Referencen peger på {target}.",
+                    line=line,
+                    path=path,
+                    expected=attribute.target,
+                    found=target,
+                )
+
+
+def _line(element: etree._Element) -> int | None:
+    line = element.sourceline
+    return line if isinstance(line, int) else None
+
+
+def _local_name(element: etree._Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _bad(expected: str, expected_da: str, found: str) -> _Faulty:
+    return _Faulty("LER-VALUE", f"Expected {expected}.", f"Forventede {expected_da}.", found, expected)
+
+
+@lru_cache(maxsize=64)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.ASCII)
+
+
+def _number(text: str) -> float | int:
+    """Return a number, whole ones as ``int``."""
+    if len(text) > 40 or not _NUMBER.fullmatch(text):
+        raise _bad("a number", "et tal", text)
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise _bad("a finite number", "et endeligt tal", text)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+def _date(text: str) -> date:
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _bad("a date (yyyy-mm-dd)", "en dato (åååå-mm-dd)", text) from None
+
+
+def parse_datetime(text: str) -> datetime:
+    """Return a date-time; naive where the text has no zone."""
+    try:
+        if not _DATE.match(text) or text[10:11] != "T":
+            raise ValueError(text)
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise _bad("a date and time (yyyy-mm-ddThh:mm:ss)", "dato og tid", text) from None
+
+
+_READERS: dict[str, Callable[[ElementReader, Attribute, etree._Element], Any]] = {
+    "text": ElementReader.text,
+    "uri": ElementReader.uri,
+    "code": ElementReader.code,
+    "boolean": ElementReader.boolean,
+    "integer": ElementReader.integer,
+    "decimal": ElementReader.decimal,
+    "measure": ElementReader.measure,
+    "date": ElementReader.date_text,
+    "datetime": ElementReader.datetime_text,
+    "instant": ElementReader.instant,
+    "height": ElementReader.height,
+    "media": ElementReader.media,
+    "reference": ElementReader.reference,
+    "contact": ElementReader.contact,
+}
