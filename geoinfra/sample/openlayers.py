@@ -1,0 +1,209 @@
+"""The open layers of the town: streets, buildings, addresses, parcels, road sections, land use, stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+
+from geoinfra.sample.plan import Plan
+from geoinfra.sample.site import Site
+from geoinfra.sample.terrain import sea, stream_line
+
+__all__ = ["POSTCODE", "TOWN", "OpenLayers", "interest_areas", "not_for_building"]
+
+TOWN = "Havnsby"
+POSTCODE = "4999"
+
+Bounds = tuple[float, float, float, float]
+Green = tuple[str, str, shapely.Polygon]
+
+_LAYERS = {
+    "streets": "LineString",
+    "road-sections": "LineString",
+    "buildings": "Polygon",
+    "parcels": "Polygon",
+    "addresses": "Point",
+    "landuse": "Polygon",
+    "stream": "LineString",
+}
+
+
+def not_for_building(plan: Plan) -> shapely.Geometry:
+    """Return the ground that houses keep clear of: water, parks and the corridors of transmission lines."""
+    min_e, min_n, max_e, max_n = plan.bounds
+    wide = (min_e - 50.0, min_n - 300.0, max_e + 50.0, max_n)
+    parts: list[shapely.Geometry] = [sea(wide).buffer(12.0), stream_line(max_n).buffer(14.0)]
+    parts += [polygon for kind, _, polygon in plan.greens if kind != "churchyard"]
+    parts += [route.buffer(10.0) for routes in plan.routes.values() for route in routes]
+    return shapely.union_all(parts)
+
+
+def interest_areas(geometries: Sequence[shapely.Geometry]) -> list[shapely.Polygon]:
+    """Return the areas in which an owner has lines: at least 5 m on each side, without fine detail."""
+    if not geometries:
+        return []
+    near = shapely.union_all(shapely.buffer(np.array(geometries, dtype=object), 30.0, quad_segs=2))
+    closed = shapely.buffer(shapely.buffer(near, 45.0, quad_segs=2), -60.0, quad_segs=2)
+    simple = shapely.simplify(closed, 3.0)
+    return [shapely.Polygon(part.exterior) for part in shapely.get_parts(simple) if part.area > 100.0]
+
+
+class OpenLayers:
+    """Appends to one GeoPackage a layer, district by district."""
+
+    def __init__(self, folder: Path) -> None:
+        self.counts: Counter[str] = Counter()
+        self._folder = folder
+        self._built: list[shapely.Geometry] = []
+
+    def __enter__(self) -> OpenLayers:
+        for layer in _LAYERS:
+            for leftover in self._folder.glob(f"{layer}.gpkg*"):
+                leftover.unlink()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def _append(self, layer: str, geometries: Sequence[shapely.Geometry], columns: dict[str, list[Any]]) -> None:
+        if not geometries:
+            return
+        path = self._folder / f"{layer}.gpkg"
+        pyogrio.raw.write(
+            path,
+            geometry=np.array(shapely.to_wkb(np.array(geometries, dtype=object)), dtype=object),
+            field_data=[_field(values) for values in columns.values()],
+            fields=np.array(list(columns), dtype=object),
+            layer=layer,
+            driver="GPKG",
+            geometry_type=_LAYERS[layer],
+            crs="EPSG:25832",
+            append=path.exists(),
+        )
+        self.counts[layer] += len(geometries)
+
+    def add(self, site: Site) -> None:
+        """Append the streets, sections, buildings, parcels and addresses of a district."""
+        self._add_roads(site)
+        self._add_plots(site)
+
+    def _add_roads(self, site: Site) -> None:
+        streets = site.network.streets
+        self._append(
+            "streets",
+            [street.line for street in streets],
+            {
+                "street_id": [f"{site.prefix}v{street.index}" for street in streets],
+                "name": [street.name for street in streets],
+                "road_class": [street.road_class.name for street in streets],
+                "width_m": [street.road_class.carriageway_m for street in streets],
+                "length_m": [round(street.length_m, 2) for street in streets],
+            },
+        )
+        sections = site.network.sections
+        owners = [streets[section.street] for section in sections]
+        self._append(
+            "road-sections",
+            [
+                shapely.LineString(street.between(section.from_m, section.to_m))
+                for section, street in zip(sections, owners, strict=True)
+            ],
+            {
+                "section_id": [f"{site.prefix}s{section.index}" for section in sections],
+                "street_id": [f"{site.prefix}v{section.street}" for section in sections],
+                "name": [street.name for street in owners],
+                "road_class": [street.road_class.name for street in owners],
+                "width_m": [street.road_class.carriageway_m for street in owners],
+                "from_m": [round(section.from_m, 2) for section in sections],
+                "to_m": [round(section.to_m, 2) for section in sections],
+                "from_junction": [f"{site.prefix}k{section.from_junction}" for section in sections],
+                "to_junction": [f"{site.prefix}k{section.to_junction}" for section in sections],
+            },
+        )
+
+    def _add_plots(self, site: Site) -> None:
+        buildings, prefix = site.buildings, site.prefix
+        names = [site.network.streets[building.street].name for building in buildings]
+        self._append(
+            "buildings",
+            [building.polygon for building in buildings],
+            {
+                "building_id": [f"{prefix}b{building.index}" for building in buildings],
+                "kind": [building.kind for building in buildings],
+                "name": [building.name for building in buildings],
+                "built_year": [building.year for building in buildings],
+                "address_id": [f"{prefix}a{building.index}" for building in buildings],
+            },
+        )
+        self._append(
+            "parcels",
+            [building.parcel for building in buildings if building.parcel is not None],
+            {
+                "parcel_id": [f"{prefix}{building.index + 1}a" for building in buildings],
+                "area_m2": [round(shapely.area(building.parcel), 1) for building in buildings],
+            },
+        )
+        self._append(
+            "addresses",
+            [shapely.Point(building.facade.mean(axis=0)) for building in buildings],
+            {
+                "address_id": [f"{prefix}a{building.index}" for building in buildings],
+                "street": names,
+                "number": [building.number for building in buildings],
+                "postcode": [POSTCODE] * len(buildings),
+                "town": [TOWN] * len(buildings),
+                "text": [
+                    f"{name} {building.number}, {POSTCODE} {TOWN}"
+                    for name, building in zip(names, buildings, strict=True)
+                ],
+                "building_id": [f"{prefix}b{building.index}" for building in buildings],
+            },
+        )
+        plots = [building.parcel for building in buildings if building.parcel is not None]
+        roads = [site.network.reserve(street) for street in site.network.streets]
+        near = shapely.buffer(shapely.union_all([*plots, *roads]), 12.0, quad_segs=2)
+        self._built.append(shapely.simplify(shapely.buffer(near, -10.0, quad_segs=2), 1.0))
+
+    def add_landscape(self, bounds: Bounds, greens: Sequence[Green]) -> None:
+        """Write land use over `bounds` and the stream."""
+        frame = shapely.box(*bounds)
+        water = sea(bounds)
+        rows: list[tuple[str, str, shapely.Geometry]] = [("sea", "Havnsby Bugt", water)]
+        taken = shapely.union_all([water, *self._built])
+        for kind, name, polygon in reversed(greens):
+            free = polygon.intersection(frame)
+            free = free if kind in ("water", "churchyard") else free.difference(taken)
+            rows.append((kind, name, free))
+            taken = taken.union(free)
+        rows.append(("built-up", TOWN, shapely.union_all(self._built).intersection(frame).difference(water)))
+        rows.append(("fields", "", frame.difference(taken)))
+        parts = [
+            (kind, name, part)
+            for kind, name, geometry in rows
+            for part in shapely.get_parts(geometry)
+            if shapely.get_type_id(part) == 3 and part.area > 20.0
+        ]
+        self._append(
+            "landuse",
+            [part for _, _, part in parts],
+            {
+                "landuse_id": [f"f{index}" for index in range(len(parts))],
+                "kind": [kind for kind, _, _ in parts],
+                "name": [name for _, name, _ in parts],
+            },
+        )
+        stream = stream_line(bounds[3]).intersection(frame)
+        lines = [part for part in shapely.get_parts(stream) if part.length > 1.0]
+        columns = {"stream_id": [f"å{i}" for i in range(len(lines))], "name": ["Havnsby Å"] * len(lines), "width_m": [4.0] * len(lines)}
+        self._append("stream", lines, columns)
+
+
+def _field(values: list[Any]) -> NDArray[Any]:
+    return np.array(values, dtype=object) if values and isinstance(values[0], str) else np.array(values)
