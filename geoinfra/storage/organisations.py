@@ -18,6 +18,7 @@ from shapely import MultiPolygon, Polygon
 from sqlalchemy.exc import IntegrityError
 
 from geoinfra.access import Access, Role
+from geoinfra.crs import require_denmark
 from geoinfra.errors import Conflict, InvalidGeometry, InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from geoinfra.storage.records import Transaction, now, timestamp
 from geoinfra.storage.schema import interest_areas, organisations, tokens
@@ -45,7 +46,6 @@ _SECRET = re.compile(r"gi_[A-Za-z0-9_-]{32,128}")
 _TOKEN_PREFIX = "token:"  # noqa: S105  (the start of a principal's name)
 _SYSTEM_PREFIX = "system:"
 _LONGEST_VALIDITY = timedelta(days=3660)
-_DENMARK = (400_000.0, 6_000_000.0, 950_000.0, 6_450_000.0)  # EPSG:25832 metres, sea territory included
 _MOST_VERTICES = 200_000
 
 
@@ -438,9 +438,8 @@ def _check_polygon(area: InterestArea) -> None:
         fault = "is no polygon"
     elif shapely.get_num_coordinates(polygon) > _MOST_VERTICES:
         fault = f"has more than {_MOST_VERTICES} vertices"
-    elif not shapely.box(*_DENMARK).contains(shapely.box(*polygon.bounds)):  # false for NaN as well
-        fault = "is not inside Denmark in EPSG:25832"
-    elif not polygon.is_valid:
+    elif not polygon.is_valid:  # neither is one with NaN or infinity
         fault = f"is not valid: {shapely.is_valid_reason(polygon)}"
     if fault:
         raise InvalidGeometry(f"The polygon of interest area {area.number} {fault}.")
+    require_denmark(polygon)
