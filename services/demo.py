@@ -149,7 +149,7 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def _start(name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a child in its own session, so that Ctrl-C reaches it only through us."""
     command = [sys.executable, "-c", "from services.cli import main; main()", name]
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
         command, env=dict(environment), start_new_session=True, preexec_fn=_die_with_parent
     )
 
@@ -164,7 +164,7 @@ def _announce(address: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{address}/health/ready", timeout=2):
+            with urllib.request.urlopen(f"{address}/health/ready", timeout=2):  # noqa: S310  # http, ours
                 err.print(f"\n  The map is at [bold]{address}[/]   (Ctrl-C ends it)")
                 err.print(f"  OGC APIs at {address}/ogc, the HTTP interface at {address}/api/openapi.json\n")
                 return

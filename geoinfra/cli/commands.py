@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-import shapely
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,6 +22,7 @@ from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report
 from geoinfra.flows.deliveries import deliver, publish_file
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry
 from geoinfra.flows.handlers import HANDLERS
+from geoinfra.flows.owners import read_interest_areas
 from geoinfra.storage import Store, open_store, organisations
 from geoinfra.storage.jobs import Worker
 
@@ -233,22 +233,6 @@ def owner_add_command(
             organisations.set_interest_areas(tx, cvr, read_interest_areas(area, cvr))
         tx.commit()
     out.print(f"Registered {name} ({cvr}).")
-
-
-def read_interest_areas(path: Path, cvr: str) -> list[organisations.InterestArea]:
-    """Read one owner's interest areas from GeoJSON in EPSG:25832 (members ``cvr``, ``indberetningsNr``)."""
-    document = json.loads(path.read_text("utf-8"))
-    since = datetime(2000, 1, 1, tzinfo=UTC)
-    return [
-        organisations.InterestArea(
-            int(feature["properties"]["indberetningsNr"]),
-            tuple(feature["properties"]["supply_types"]),
-            shapely.from_geojson(json.dumps(feature["geometry"])),
-            since,
-        )
-        for feature in document["features"]
-        if str(feature["properties"]["cvr"]) == cvr
-    ]
 
 
 @token.command("create")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-
-import shapely
 
 from geoinfra.access import Access, Role
 from geoinfra.flows.deliveries import deliver, publish_dataset
+from geoinfra.flows.owners import read_interest_areas
 from geoinfra.storage import Store, organisations
 
 __all__ = ["OPEN_LAYERS", "load_town"]
@@ -43,23 +41,12 @@ def load_town(store: Store, folder: Path, *, progress: Callable[[float, str], No
 
 def register_owners(store: Store, folder: Path, owners: list[dict[str, object]]) -> None:
     """Record each owner with the interest areas of ``interest-areas.geojson``."""
-    areas = json.loads((folder / "interest-areas.geojson").read_text("utf-8"))["features"]
-    since = datetime(2000, 1, 1, tzinfo=UTC)
     with store.begin() as tx:
         for owner in owners:
             cvr, contact = str(owner["cvr"]), owner.get("contact")
             if organisations.get_organisation(tx.connection, cvr) is None:
                 details = {str(k): str(v) for k, v in contact.items()} if isinstance(contact, dict) else {}
                 organisations.add_organisation(tx, cvr, str(owner["name"]), details)
-            own = [
-                organisations.InterestArea(
-                    int(feature["properties"]["indberetningsNr"]),
-                    tuple(feature["properties"]["supply_types"]),
-                    shapely.from_geojson(json.dumps(feature["geometry"])),
-                    since,
-                )
-                for feature in areas
-                if str(feature["properties"]["cvr"]) == cvr
-            ]
+            own = read_interest_areas(folder / "interest-areas.geojson", cvr)
             organisations.set_interest_areas(tx, cvr, own)
         tx.commit()
