@@ -1,0 +1,165 @@
+"""The rules of a dig enquiry: what is refused, with which error, and what the error says."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+import shapely
+
+from geoinfra import crs
+from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
+from geoinfra.utilities.enquiry import AnswerStatus, EnquiryRequest, EnquiryState, state_of
+
+TODAY = date(2026, 11, 24)
+SQUARE = [[650000, 6080000], [650040, 6080000], [650040, 6080050], [650000, 6080050], [650000, 6080000]]
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "area": {"type": "Polygon", "coordinates": [SQUARE]},
+        "crs": "EPSG:25832",
+        "period": {"from": "2026-12-01", "to": "2026-12-20"},
+        "methods": ["6"],
+        "contact": {"name": "Karen Graver", "email": "karen@example.dk"},
+    }
+    return {**base, **changes}
+
+
+def area(*ring: tuple[float, float]) -> dict[str, Any]:
+    return {"type": "Polygon", "coordinates": [[list(p) for p in ring]]}
+
+
+def test_a_good_request_becomes_a_value_in_storage_crs() -> None:
+    request = EnquiryRequest.from_document(document(), today=TODAY)
+    assert request.area_m2 == 2000.0
+    assert request.formats == ("gml", "gpkg", "geojson", "html")
+
+
+def test_degrees_give_the_same_polygon_as_metres() -> None:
+    square = shapely.Polygon(SQUARE)
+    degrees = json.loads(shapely.to_geojson(crs.transform_geometry(square, "EPSG:25832", "OGC:CRS84")))
+    request = EnquiryRequest.from_document(document(area=degrees, crs="CRS84"), today=TODAY)
+    assert shapely.hausdorff_distance(request.polygon, square) < 1e-6
+
+
+BOW_TIE = area((650000, 6080000), (650040, 6080050), (650040, 6080000), (650000, 6080050), (650000, 6080000))
+SWAPPED = area(*[(n, e) for e, n in SQUARE])
+GERMANY = area(*[(e, n - 200_000) for e, n in SQUARE])
+NAN = area((650000, math.nan), *[(e, n) for e, n in SQUARE[1:4]], (650000, math.nan))
+MANY = area(
+    *[(650000 + 40 * math.cos(i / 8000), 6080000 + 40 * math.sin(i / 8000)) for i in range(50265)],
+    *[(650040.0, 6080000.0)],
+)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (BOW_TIE, "crosses or touches itself at E 650020"),
+        (SWAPPED, "northing stands before easting"),
+        (GERMANY, "outside Denmark"),
+        (NAN, "NaN"),
+        (MANY, "vertices"),
+        (area((650000, 6080000), (650040, 6080000), (650000, 6080000)), "four positions"),
+        (area((650000, 6080000), (650040, 6080000), (650020, 6080000), (650000, 6080000)), "itself|no area"),
+        ({"type": "MultiPolygon", "coordinates": []}, "one GeoJSON Polygon"),
+        ({"type": "Polygon", "coordinates": []}, "no ring"),
+        ({"type": "Polygon", "coordinates": "x"}, "no ring"),
+        ({"type": "Polygon", "coordinates": [[[True, False]] * 4]}, "positions"),
+        ({"type": "Polygon", "coordinates": [["650000 6080000"] * 5]}, "positions"),
+        (None, "one GeoJSON Polygon"),
+    ],
+)
+def test_a_bad_area_is_refused_with_a_reason(bad: Any, says: str) -> None:
+    with pytest.raises(InvalidGeometry, match=says) as caught:
+        EnquiryRequest.from_document(document(area=bad), today=TODAY)
+    assert caught.value.hint
+
+
+def test_latitude_before_longitude_is_named() -> None:
+    swapped = area((54.9, 11.1), (54.9, 11.101), (54.901, 11.101), (54.9, 11.1))
+    with pytest.raises(InvalidGeometry, match="latitude stands before longitude"):
+        EnquiryRequest.from_document(document(area=swapped, crs="CRS84"), today=TODAY)
+
+
+def test_an_area_above_the_limit_is_too_large() -> None:
+    wide = area((650000, 6080000), (650501, 6080000), (650501, 6080500), (650000, 6080500), (650000, 6080000))
+    with pytest.raises(TooLarge, match="250,500 m2") as caught:
+        EnquiryRequest.from_document(document(area=wide), today=TODAY)
+    assert caught.value.details["max_area_m2"] == 250_000.0
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"period": {"from": "2026-12-20", "to": "2026-12-01"}}, "period"),
+        ({"period": {"from": "2026-11-01", "to": "2026-11-23"}}, "period.to"),
+        ({"period": {"from": "2026-12-01", "to": "2028-12-01"}}, "period"),
+        ({"period": {"from": "01-12-2026", "to": "2026-12-01"}}, "period.from"),
+        ({"period": None}, "period"),
+        ({"methods": []}, "methods"),
+        ({"methods": ["12"]}, "methods"),
+        ({"methods": ["99"]}, "methods_other"),
+        ({"methods_other": "skovl"}, "methods_other"),
+        ({"contact": {"name": "", "email": "a@b.dk"}}, "contact.name"),
+        ({"contact": {"name": "Karen"}}, "contact.email"),
+        ({"contact": {"name": "Karen", "email": "karen"}}, "contact.email"),
+        ({"contact": {"name": "Karen", "phone": "call me"}}, "contact.phone"),
+        ({"description": "x" * 1001}, "description"),
+        ({"description": "a\x00b"}, "description"),
+        ({"formats": ["dwg"]}, "formats"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_bad_member_is_named(change: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        EnquiryRequest.from_document(document(**change), today=TODAY)
+    assert caught.value.details["path"] == path
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("response", "features", "status", "data"),
+    [
+        ("ledningsoplysninger udleveret", 3, AnswerStatus.DELIVERED, True),
+        ("ledningsoplysninger udleveret", 0, AnswerStatus.NO_LINES, False),
+        ("ingen ledninger i graveområde", 0, AnswerStatus.NO_LINES, False),
+        ("ledningsoplysninger udleveres ikke", 0, AnswerStatus.WITHHELD, False),
+        ("udtaget til manuel behandling", 0, AnswerStatus.MANUAL, False),
+        ("udtaget til påvisning - ledningsoplysninger udleveres ikke", 0, AnswerStatus.POINTING_OUT, False),
+        (
+            "udtaget til påvisning - ledningsoplysninger udleveret",
+            2,
+            AnswerStatus.POINTING_OUT_DELIVERED,
+            True,
+        ),
+    ],
+)
+def test_each_response_type_has_its_own_state(
+    response: str, features: int, status: AnswerStatus, data: bool
+) -> None:
+    assert AnswerStatus.of_response(response, features) is status
+    assert status.carries_data is data
+
+
+@pytest.mark.parametrize(
+    ("statuses", "packaged", "days", "state"),
+    [
+        ([], True, 5, EnquiryState.COMPLETE),
+        ([AnswerStatus.DELIVERED], False, 5, EnquiryState.ANSWERED),
+        ([AnswerStatus.DELIVERED], True, 5, EnquiryState.COMPLETE),
+        ([AnswerStatus.DELIVERED, AnswerStatus.WAITING], False, 5, EnquiryState.FILED),
+        ([AnswerStatus.DELIVERED, AnswerStatus.WAITING], True, 5, EnquiryState.PARTIAL),
+        ([AnswerStatus.DELIVERED, AnswerStatus.MANUAL], True, 5, EnquiryState.PARTIAL),
+        ([AnswerStatus.DELIVERED], True, -1, EnquiryState.EXPIRED),
+    ],
+)
+def test_the_state_follows_from_answers_package_and_clock(
+    statuses: list[AnswerStatus], packaged: bool, days: int, state: EnquiryState
+) -> None:
+    valid_to = datetime.now(UTC) + timedelta(days=days)
+    assert state_of(statuses, packaged=packaged, valid_to=valid_to) is state
