@@ -15,7 +15,7 @@ step "ruff check" .venv/bin/ruff check "${python_files[@]}"
 step "ruff format" .venv/bin/ruff format --check "${python_files[@]}"
 step "mypy" .venv/bin/mypy
 step "lint-imports" .venv/bin/lint-imports
-step "mkdocs" .venv/bin/mkdocs build --strict --quiet --site-dir site
+step "mkdocs" .venv/bin/mkdocs build --strict --site-dir site
 step "tsc" services/web/node_modules/.bin/tsc --project services/web
 
 if [ ${#failed[@]} -gt 0 ]; then
