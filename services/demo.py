@@ -28,7 +28,7 @@ from services.cli import require_free_port
 from services.security import DEMO_TOKENS
 from services.settings import Settings
 
-__all__ = ["prepare_demo", "run_demo"]
+__all__ = ["ensure_tokens", "prepare_demo", "run_demo"]
 
 _DEMO_ORGANISATIONS = {
     Role.EXCAVATOR: ("10000009", "Gravko Entreprise ApS"),
@@ -60,7 +60,7 @@ def prepare_demo(settings: Settings, size: str = "demo") -> None:
     try:
         if not _is_loaded(store):
             _load(store, size)
-        _ensure_tokens(store, settings.data_dir / DEMO_TOKENS)
+        ensure_tokens(store, settings.data_dir / DEMO_TOKENS)
     finally:
         store.close()
 
@@ -84,7 +84,8 @@ def _load(store: Store, size: str) -> None:
         tx.commit()
 
 
-def _ensure_tokens(store: Store, path: Path) -> None:
+def ensure_tokens(store: Store, path: Path) -> None:
+    """Write a valid token for each role to `path` (readable by its owner only), unless it has them."""
     tokens: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     if set(tokens) == {str(r) for r in Role if r is not Role.ANONYMOUS} and _all_valid(store, tokens):
         return
