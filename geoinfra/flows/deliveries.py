@@ -7,7 +7,7 @@ makes it the published version. A file with an error in it changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -82,25 +82,29 @@ def deliver(
         raise NotAllowed("An owner delivers his own lines only.", hint=f"Use a token of {owner_cvr}.")
     _require_owner(store, owner_cvr)
     answer = ler.read_answer(source, owner_cvr=owner_cvr)
-    staged = store.stage(UTILITY_FEATURES, owner_cvr, answer.batches(), progress=progress)
-    if not answer.report.ok:
-        store.engine.discard(staged)
-        raise DataRefused(
-            f"The delivery holds {answer.report.errors} error(s); nothing was stored.",
-            answer.report,
-            hint="Mend what the report names and deliver again.",
-        )
+    staged = store.stage(UTILITY_FEATURES, owner_cvr, _refusing(answer), progress=progress)
     header = answer.header
     with store.begin() as tx:
         deliveries.publish(
             tx,
             staged,
             access,
-            valid_to=header.valid_to.isoformat() if header.valid_to else None,
+            valid_to=header.valid_to,
             details={"header": _header_document(header)},
         )
         tx.commit()
     return Delivered(staged.delivery_id, owner_cvr, staged.rows, answer.report)
+
+
+def _refusing(answer: ler.Answer) -> Iterator[FeatureBatch]:
+    """Pass the batches on; end with an error, which undoes the staging, when the report holds errors."""
+    yield from answer.batches()
+    if not answer.report.ok:
+        raise DataRefused(
+            f"The delivery holds {answer.report.errors} error(s); nothing was stored.",
+            answer.report,
+            hint="Mend what the report names and deliver again.",
+        )
 
 
 def _require_owner(store: Store, cvr: str) -> None:
@@ -121,7 +125,7 @@ def _header_document(header: AnswerHeader) -> dict[str, Any]:
         "supplementary_info": header.supplementary_info,
         "expected_at": header.expected_at.isoformat() if header.expected_at else None,
         "model_version": header.model_version,
-        "contact": header.contact.to_json() if header.contact else None,
+        "contact": asdict(header.contact) if header.contact else None,
     }
 
 

@@ -359,7 +359,7 @@ def list_enquiries(store: Store, access: Access, *, limit: int = 100) -> list[En
         return [_for_reader(access, _load(connection, number)) for number in numbers]
 
 
-def _visible(access: Access) -> sa.Select[tuple[str]]:
+def _visible(access: Access) -> sa.Select[Any]:
     table = schema.enquiries
     wanted: list[sa.ColumnElement[bool]] = [sa.false()]
     if access.has(Role.EXCAVATOR) and access.organisation:

@@ -148,12 +148,13 @@ def _batches(
 
 def _to_storage(geometry: Any, source_crs: str) -> list[bytes | None]:
     shapes = crs.transform_geometry(shapely.from_wkb(geometry), source_crs, "EPSG:25832")
-    return list(shapely.to_wkb(shapes, output_dimension=2, byte_order=1))
+    wkb: list[bytes | None] = np.asarray(shapely.to_wkb(shapes, output_dimension=2, byte_order=1)).tolist()
+    return wkb
 
 
 def _plain(column: Any, kind: ColumnType) -> list[Any]:
     """Return a NumPy column as Python values, missing ones as ``None``."""
-    values = column.tolist()
+    values: list[Any] = column.tolist()
     if kind is ColumnType.TEXT:
         return [None if v is None else str(v) for v in values]
     if kind is ColumnType.DATE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import shapely
 
@@ -36,7 +37,7 @@ def read_interest_areas(path: Path, cvr: str) -> list[InterestArea]:
     return [_area(path, i, f) for i, f in enumerate(features) if str(_member(f, "cvr")) == cvr]
 
 
-def _member(feature: object, name: str) -> object:
+def _member(feature: object, name: str) -> Any:
     properties = feature.get("properties") if isinstance(feature, dict) else None
     return properties.get(name) if isinstance(properties, dict) else None
 
@@ -47,8 +48,8 @@ def _area(path: Path, position: int, feature: dict[str, object]) -> InterestArea
         polygon = shapely.from_geojson(json.dumps(feature["geometry"]))
     except (KeyError, shapely.errors.GEOSException):
         polygon = None
-    areal = isinstance(polygon, shapely.Polygon | shapely.MultiPolygon)
-    if not str(number).isdigit() or not isinstance(supply_types, list) or not areal:
+    numbered = str(number).isdigit() and isinstance(supply_types, list)
+    if not numbered or not isinstance(polygon, shapely.Polygon | shapely.MultiPolygon):
         raise UnreadableFile(
             f"{path.name}: feature {position} is no interest area.",
             hint="It needs indberetningsNr (a number), supply_types (a list) and a polygon in EPSG:25832.",
