@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
 from geoinfra.errors import all_errors
+from services.cli import app
 from services.errors import STATUS
 from services.settings import Settings
 
@@ -66,6 +70,35 @@ def test_every_documented_setting_exists() -> None:
         name for name in headings(ROOT / "docs" / "reference" / "settings.md") if name.startswith("GEOINFRA_")
     }
     assert sorted(documented - environment_names()) == []
+
+
+def commands(command: click.Command, path: str = "geoinfra") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that can be run, with the words that call it."""
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from commands(child, f"{path} {name}")
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Return level 2 heading -> text below it."""
+    _, *parts = page.read_text("utf-8").split("\n## ")
+    return {part.partition("\n")[0].strip("` "): part for part in parts}
+
+
+def test_the_command_line_reference_holds_the_commands_and_no_other() -> None:
+    assert set(sections(ROOT / "docs" / "reference" / "cli.md")) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_is_documented(name: str) -> None:
+    text = sections(ROOT / "docs" / "reference" / "cli.md")[name]
+    options = [p.opts[0] for p in COMMANDS[name].params if isinstance(p, click.Option) and p.name != "help"]
+    assert [option for option in options if option not in text] == []
 
 
 def test_every_decision_is_in_the_index() -> None:
