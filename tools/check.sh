@@ -11,10 +11,10 @@ step() {
     "$@" || failed+=("$name")
 }
 python_files=(geoinfra services tests)
-step "ruff check" .venv/bin/ruff check "${python_files[@]}"
-step "ruff format" .venv/bin/ruff format --check "${python_files[@]}"
+step "ruff check" .venv/bin/ruff check --output-format concise "${python_files[@]}"
+step "ruff format" .venv/bin/ruff format --check --output-format concise "${python_files[@]}"
 step "mypy" .venv/bin/mypy
-step "lint-imports" .venv/bin/lint-imports
+step "lint-imports" .venv/bin/lint-imports --no-logo
 step "mkdocs" .venv/bin/mkdocs build --strict --site-dir site
 step "tsc" services/web/node_modules/.bin/tsc --project services/web
 
