@@ -1,0 +1,517 @@
+"""The offline page of a package: one HTML file for the phone on site, which needs no network.
+
+What keeps people safe (verdict, hazards, who is missing, owners) is plain HTML, so that it reads even where
+a viewer runs no script. The map is a canvas; its rows stand in the page as base64 of deflated JSON, which no
+attribute of a feature can leave. The page's policy admits its own script and style by hash and nothing else.
+
+The bytes depend on the arguments alone. What depends on the day (validity that ran out) is marked on reading.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import orjson
+import shapely
+from numpy.typing import NDArray
+
+from geoinfra.errors import InvalidGeometry
+from geoinfra.standards import standards_path
+from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.enquiry import DIG_METHODS, AnswerStatus
+from geoinfra.utilities.model import UTILITY_FEATURES
+
+if TYPE_CHECKING:
+    from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
+
+__all__ = ["write_offline_html"]
+
+VERY_DANGEROUS, DANGEROUS, NOT_DANGEROUS = "meget farlig", "farlig", "ikke farlig"
+_COORDINATE_LIMIT_M = 1e7
+_SAFETY_TEXTS_OPEN = 6  # more than these are folded away
+_COLUMNS = tuple(column for column in UTILITY_FEATURES.public_columns if column.name != "properties")
+_PHONE = re.compile(r"[+0-9][0-9 ().-]{4,24}")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
+
+_ENGLISH_STATUS = {
+    AnswerStatus.WAITING: "Not answered",
+    AnswerStatus.NO_LINES: "No lines in the dig area",
+    AnswerStatus.DELIVERED: "Information delivered",
+    AnswerStatus.WITHHELD: "Information is not given out",
+    AnswerStatus.MANUAL: "Taken out for manual handling",
+    AnswerStatus.POINTING_OUT: "To be pointed out on site - no information delivered",
+    AnswerStatus.POINTING_OUT_DELIVERED: "To be pointed out on site - information delivered",
+}
+_DUTY = {
+    AnswerStatus.WAITING: (
+        "Har ikke svaret. Grav ikke, før svaret foreligger. Kontakt ejeren.",
+        "Has not answered. Do not dig before the answer is here. Contact the owner.",
+    ),
+    AnswerStatus.MANUAL: (
+        "Behandler sagen manuelt. Grav ikke, før svaret foreligger.",
+        "Handles the enquiry manually. Do not dig before the answer is here.",
+    ),
+    AnswerStatus.WITHHELD: (
+        "Har ledninger, men udleverer ikke oplysninger. Grav ikke, før du har aftalt det med ejeren.",
+        "Has lines but gives out no information. Do not dig before you have agreed it with the owner.",
+    ),
+    AnswerStatus.POINTING_OUT: (
+        "Skal påvise ledningerne på stedet. Grav ikke, før påvisningen er sket.",
+        "Must point out the lines on site. Do not dig before that is done.",
+    ),
+    AnswerStatus.POINTING_OUT_DELIVERED: (
+        "Ledningerne er på kortet, men skal også påvises på stedet. Grav ikke, før påvisningen er sket.",
+        "The lines are on the map but must also be pointed out on site. Do not dig before that is done.",
+    ),
+}
+_STATUS_OF_DANISH = {status.danish: status for status in AnswerStatus}
+_ENGLISH_METHOD = {
+    "1": "Chain trencher",
+    "2": "Pipe jacking",
+    "3": "Boring with a pile drill",
+    "4": "Relining",
+    "5": "Pipe bursting",
+    "6": "Excavator",
+    "7": "Directional drilling",
+    "8": "Plough",
+    "9": "Driving",
+    "10": "Blasting",
+    "99": "Other",
+}
+
+
+def write_offline_html(
+    target: BinaryIO,
+    enquiry: EnquiryInfo,
+    owners: Sequence[PackageOwner],
+    batches: Sequence[FeatureBatch],
+) -> None:
+    """Write the page of one package as UTF-8.
+
+    Parameters
+    ----------
+    target
+        Takes the bytes; is not closed.
+    enquiry
+        The enquiry, its polygon in EPSG:25832 metres.
+    owners
+        Every owner with an interest in the dig area, in the order to show.
+    batches
+        Rows of ``utility-features``, geometry as 2D WKB in EPSG:25832.
+
+    Raises
+    ------
+    InvalidGeometry
+        A coordinate is not finite, or lies more than 10,000 km from the origin.
+    """
+    rows = _Rows.of(batches)
+    script, style = _part("offline_page.js"), _part("offline_page.css") + _supply_style()
+    heading = _both(f"Graveforespørgsel {enquiry.number}", f"Dig enquiry {enquiry.number}")
+    page = _template().substitute(
+        policy=_policy(script, style),
+        title=escape(f"Graveforespørgsel {enquiry.number}"),
+        heading=heading,
+        style=style,
+        summary=_summary(enquiry, owners, rows),
+        data=_packed(_payload(enquiry, owners, rows)),
+        script=script,
+    )
+    target.write(page.encode())
+
+
+# ------------------------------------------------------------------ what is drawn
+
+
+@dataclass(slots=True)
+class _Rows:
+    """All rows of a package as columns; ``properties`` parsed."""
+
+    columns: dict[str, list[Any]]
+    properties: list[dict[str, Any]] = field(default_factory=list)
+    geometry: list[bytes | None] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, batches: Iterable[FeatureBatch]) -> _Rows:
+        rows = cls({column.name: [] for column in _COLUMNS})
+        for batch in batches:
+            for name, values in rows.columns.items():
+                values.extend(batch.columns[name])
+            rows.properties.extend(orjson.loads(text) if text else {} for text in batch.columns["properties"])
+            rows.geometry.extend(batch.geometry)
+        return rows
+
+
+def _payload(enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows) -> dict[str, Any]:
+    """Return what the page's script reads; coordinates are centimetres, each less the one before it."""
+    contacts = {owner.cvr: _contact_of(owner) for owner in owners}
+    for cvr in sorted(set(rows.columns["owner_cvr"]) - set(contacts)):
+        contacts[cvr] = {"cvr": cvr, "name": cvr}
+    dig, _ = _paths(np.asarray([enquiry.polygon], dtype=object))
+    lines, feature = _paths(shapely.from_wkb(np.asarray(rows.geometry, dtype=object)))
+    return {
+        "number": enquiry.number,
+        "supplies": _supplies(),
+        "owners": list(contacts.values()),
+        "titles": {column.name: [column.title_da, column.title] for column in _COLUMNS},
+        "columns": rows.columns,
+        "properties": rows.properties,
+        "dig": dig,
+        "lines": {**lines, "feature": feature},
+    }
+
+
+def _contact_of(owner: PackageOwner) -> dict[str, Any]:
+    contact = owner.contact
+    known = {"cvr": owner.cvr, "name": owner.name}
+    if contact is None:
+        return known
+    return {**known, "phone": _dialled(contact.phone), "email": _mail(contact.email)}
+
+
+def _paths(geometries: NDArray[Any]) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Take geometries apart into paths, and say of which geometry each path is.
+
+    A path is a point (kind 0), a line (1) or a ring (2).
+    """
+    parts, owner = shapely.get_parts(geometries, return_index=True)
+    while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
+        parts, of = shapely.get_parts(parts, return_index=True)
+        owner = owner[of]
+    solid = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    rings, of = shapely.get_rings(parts[solid], return_index=True)
+    simple = np.concatenate([parts[~solid], rings])
+    kind = np.where(shapely.get_type_id(simple) == shapely.GeometryType.POINT, 0, 1)
+    kind[len(simple) - len(rings) :] = 2
+    owner = np.concatenate([owner[~solid], owner[solid][of]]).astype(np.int64)
+    order = np.argsort(owner, kind="stable")
+    order = order[~shapely.is_empty(simple[order])]
+    xy, path = shapely.get_coordinates(simple[order], return_index=True)
+    if not (np.abs(xy) < _COORDINATE_LIMIT_M).all():  # not a number is not less either
+        raise InvalidGeometry("A coordinate is no finite number of metres in EPSG:25832.")
+    steps = np.diff(np.rint(xy * 100).astype(np.int64), axis=0, prepend=np.zeros((1, 2), dtype=np.int64))
+    paths = {
+        "kind": kind[order],
+        "vertices": np.bincount(path, minlength=len(order)),
+        "x": np.ascontiguousarray(steps[:, 0]),
+        "y": np.ascontiguousarray(steps[:, 1]),
+    }
+    return paths, owner[order]
+
+
+def _packed(payload: Mapping[str, Any]) -> str:
+    plain = orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)
+    return base64.b64encode(zlib.compress(plain, 6)).decode()
+
+
+# ------------------------------------------------------------------ what is read
+
+
+def _both(danish: str, english: str) -> str:
+    """Return a text in both languages, escaped; the style sheet shows one of them."""
+    return f'<span lang="da">{escape(danish)}</span><span lang="en">{escape(english)}</span>'
+
+
+def _summary(enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows) -> str:
+    waits = [owner for owner in owners if _status(owner) in _DUTY]
+    return "\n".join(
+        [
+            _verdict(waits, rows),
+            _danger(owners, rows),
+            _missing(waits),
+            _owner_table(owners, rows),
+            _facts(enquiry),
+        ]
+    )
+
+
+def _status(owner: PackageOwner) -> AnswerStatus:
+    """Return the status of an owner; a wording that the list does not have counts as no answer."""
+    return _STATUS_OF_DANISH.get(owner.status, AnswerStatus.WAITING)
+
+
+def _verdict(waits: Sequence[PackageOwner], rows: _Rows) -> str:
+    """Say in one sentence whether digging may start."""
+    if waits:
+        count = len(waits)
+        text = _both(
+            f"Grav ikke endnu: {count} {'ledningsejer mangler' if count == 1 else 'ledningsejere mangler'}.",
+            f"Do not dig yet: {count} {'owner is' if count == 1 else 'owners are'} outstanding.",
+        )
+        kind = "stop"
+        rule = _both(
+            "Grav ikke, før alle ledningsejere har svaret, og påvisning er sket, hvor ejeren kræver det.",
+            "Do not dig before all owners have answered and pointed out their lines where they demand it.",
+        )
+    else:
+        kind = "care" if _hazards(rows)["lines", VERY_DANGEROUS] else "ready"
+        text = _both("Alle ledningsejere har svaret.", "All owners have answered.")
+        rule = _both(
+            "Grav kun inden for graveområdet. Find ledningerne med håndkraft, før maskinen kommer tæt på.",
+            "Dig inside the dig area only. Find the lines by hand before the machine comes close.",
+        )
+    expired = '<p id="expired" hidden></p>'
+    return f'<section class="verdict {kind}" role="alert"><h2>{text}</h2><p>{rule}</p>{expired}</section>'
+
+
+def _hazards(rows: _Rows) -> Counter[tuple[str, str]]:
+    """Count features by ``lines`` (also traces) or ``components``, and hazard class (empty: not stated)."""
+    groups = {"line": "lines", "trace": "lines", "component": "components"}
+    pairs = zip(rows.columns["kind"], rows.columns["hazard"], strict=True)
+    return Counter((groups[kind], hazard or "") for kind, hazard in pairs if kind in groups)
+
+
+_HAZARD_TILES = (
+    (VERY_DANGEROUS, "very", "Meget farlig", "Very dangerous"),
+    (DANGEROUS, "dangerous", "Farlig", "Dangerous"),
+    ("", "unstated", "Fareklasse ikke oplyst", "Hazard not stated"),
+    (NOT_DANGEROUS, "harmless", "Ikke farlig", "Not dangerous"),
+)
+
+
+def _danger(owners: Sequence[PackageOwner], rows: _Rows) -> str:
+    count, tiles = _hazards(rows), []
+    for hazard, name, danish, english in _HAZARD_TILES:
+        lines, components = count["lines", hazard], count["components", hazard]
+        words = _both(
+            f"{lines} {'ledning' if lines == 1 else 'ledninger'}, {components} "
+            f"{'komponent' if components == 1 else 'komponenter'}",
+            f"{lines} {'line' if lines == 1 else 'lines'}, {components} "
+            f"{'component' if components == 1 else 'components'}",
+        )
+        empty = "" if lines or components else " empty"
+        tiles.append(
+            f'<li class="{name}{empty}"><b>{lines + components}</b><span>{_both(danish, english)}</span>'
+            f"<small>{words}</small></li>"
+        )
+    return (
+        f'<section id="danger"><h2>{_both("Fare", "Danger")}</h2><ul class="tiles">{"".join(tiles)}</ul>'
+        f"{_dangerous_owners(owners, rows)}{_safety_texts(owners, rows)}</section>"
+    )
+
+
+def _dangerous_owners(owners: Sequence[PackageOwner], rows: _Rows) -> str:
+    """List whose dangerous features there are, by supply."""
+    names = {owner.cvr: owner.name for owner in owners}
+    columns = (rows.columns[name] for name in ("owner_cvr", "supply", "hazard"))
+    found = Counter(key for key in zip(*columns, strict=True) if key[2] in (VERY_DANGEROUS, DANGEROUS))
+    if not found:
+        return ""
+    supplies = {supply["key"]: supply for supply in _supplies()}
+    items = []
+    for (cvr, supply, hazard), number in sorted(
+        found.items(), key=lambda item: (item[0][2] != VERY_DANGEROUS, -item[1], str(item[0]))
+    ):
+        known = supplies.get(supply or "unknown", supplies["unknown"])
+        kind = "very" if hazard == VERY_DANGEROUS else "dangerous"
+        words = _both("meget farlige" if kind == "very" else "farlige", _hazard_english(hazard))
+        items.append(
+            f'<li><i class="swatch supply-{known["key"]}"></i><span><b>{escape(names.get(cvr, cvr))}</b> '
+            f'{_both(known["da"], known["en"])}</span><em class="{kind}">{number} {words}</em></li>'
+        )
+    return f'<ul class="rows">{"".join(items)}</ul>'
+
+
+def _hazard_english(hazard: str) -> str:
+    """Return the English of a LER hazard class that is dangerous."""
+    return "very dangerous" if hazard == VERY_DANGEROUS else "dangerous"
+
+
+def _safety_texts(owners: Sequence[PackageOwner], rows: _Rows) -> str:
+    """Show every distinct *sikkerhedshensyn* once, with its owners."""
+    names = {owner.cvr: owner.name for owner in owners}
+    texts: dict[str, Counter[str]] = {}
+    for properties, cvr in zip(rows.properties, rows.columns["owner_cvr"], strict=True):
+        text = properties.get("sikkerhedshensyn")
+        if isinstance(text, str) and text.strip():
+            texts.setdefault(text.strip(), Counter())[names.get(cvr, cvr)] += 1
+    if not texts:
+        return ""
+    ranked = sorted(texts.items(), key=lambda item: (-item[1].total(), item[0]))
+    items = [
+        f"<li>{escape(text)} <small>{escape(', '.join(sorted(who)))} · {who.total()}</small></li>"
+        for text, who in ranked
+    ]
+    title = _both("Ejernes sikkerhedshensyn", "Safety notes of the owners")
+    shown = f'<h3>{title}</h3><ul class="notes">{"".join(items[:_SAFETY_TEXTS_OPEN])}</ul>'
+    more = items[_SAFETY_TEXTS_OPEN:]
+    if not more:
+        return shown
+    label = _both(f"{len(more)} flere", f"{len(more)} more")
+    return f'{shown}<details><summary>{label}</summary><ul class="notes">{"".join(more)}</ul></details>'
+
+
+def _missing(waits: Sequence[PackageOwner]) -> str:
+    if not waits:
+        return ""
+    items = []
+    for owner in waits:
+        expected = ""
+        if owner.expected_at:
+            moment = f"{owner.expected_at:%Y-%m-%d %H:%M %Z}".strip()
+            expected = f"<p>{_both(f'Svar ventes {moment}.', f'Answer expected {moment}.')}</p>"
+        note = (
+            f"<blockquote>{escape(owner.supplementary_info)}</blockquote>" if owner.supplementary_info else ""
+        )
+        items.append(
+            f"<li><h3>{escape(owner.name)}</h3>{_chip(owner)}<p>{_both(*_DUTY[_status(owner)])}</p>"
+            f"{expected}{note}{_contact(owner)}</li>"
+        )
+    title = _both("Det mangler du", "What is missing")
+    return f'<section id="missing"><h2>{title}</h2><ul class="cards">{"".join(items)}</ul></section>'
+
+
+_CHIP = {
+    AnswerStatus.DELIVERED: "good",
+    AnswerStatus.NO_LINES: "good",
+    AnswerStatus.POINTING_OUT_DELIVERED: "care",
+    AnswerStatus.MANUAL: "care",
+}
+
+
+def _chip(owner: PackageOwner) -> str:
+    status = _status(owner)
+    words = _both(owner.status, _ENGLISH_STATUS[status])
+    return f'<span class="chip {_CHIP.get(status, "stop")}">{words}</span>'
+
+
+def _contact(owner: PackageOwner) -> str:
+    """Return name, telephone and mail; only a well-formed number or address becomes a link."""
+    contact = owner.contact
+    if contact is None:
+        return f'<p class="contact">{_both("Ingen kontakt oplyst", "No contact stated")}</p>'
+    phone, mail = _dialled(contact.phone), _mail(contact.email)
+    shown = [escape(contact.name)]
+    shown.append(f'<a href="tel:{phone}">{escape(contact.phone)}</a>' if phone else escape(contact.phone))
+    shown.append(f'<a href="mailto:{mail}">{mail}</a>' if mail else escape(contact.email))
+    return f'<p class="contact">{" ".join(part for part in shown if part)}</p>'
+
+
+def _dialled(phone: str) -> str:
+    """Return a telephone number as it is dialled, or nothing when it is none."""
+    return re.sub(r"[^+0-9]", "", phone) if _PHONE.fullmatch(phone.strip()) else ""
+
+
+def _mail(address: str) -> str:
+    return address.strip() if _EMAIL.fullmatch(address.strip()) else ""
+
+
+_OWNER_HEADS = (
+    ("Ledningsejer", "Owner"),
+    ("Svar", "Answer"),
+    ("Objekter", "Features"),
+    ("Meget farlig", "Very dangerous"),
+    ("Farlig", "Dangerous"),
+    ("Gyldig til", "Valid to"),
+)
+
+
+def _owner_cell(owner: PackageOwner) -> str:
+    areas = f" · {escape(', '.join(map(str, owner.interest_areas)))}" if owner.interest_areas else ""
+    return (
+        f"<td><b>{escape(owner.name)}</b><small>CVR {escape(owner.cvr)}{areas}</small>{_contact(owner)}</td>"
+    )
+
+
+def _number_cell(heading: tuple[str, str], number: int, kind: str) -> str:
+    label = f'<span class="label">{_both(*heading)}</span>'
+    return f'<td class="number {kind if number else "none"}">{label}{number}</td>'
+
+
+def _valid_cell(owner: PackageOwner) -> str:
+    valid = owner.valid_to.isoformat() if owner.valid_to else ""
+    label = f'<span class="label">{_both(*_OWNER_HEADS[5])}</span>'
+    return f'<td class="valid" data-valid-to="{valid}">{label}{valid or "–"}</td>'
+
+
+def _owner_table(owners: Sequence[PackageOwner], rows: _Rows) -> str:
+    total = Counter(rows.columns["owner_cvr"])
+    risk = Counter(zip(rows.columns["owner_cvr"], rows.columns["hazard"], strict=True))
+    head = "".join(f'<th scope="col">{_both(*names)}</th>' for names in _OWNER_HEADS)
+    body = []
+    for owner in owners:
+        numbers = (total[owner.cvr], risk[owner.cvr, VERY_DANGEROUS], risk[owner.cvr, DANGEROUS])
+        counts = (
+            _number_cell(heading, number, kind)
+            for heading, number, kind in zip(
+                _OWNER_HEADS[2:5], numbers, ("", "very", "dangerous"), strict=True
+            )
+        )
+        body.append(
+            f"<tr>{_owner_cell(owner)}<td>{_chip(owner)}</td>{''.join(counts)}{_valid_cell(owner)}</tr>"
+        )
+    title = _both(f"Ledningsejere ({len(owners)})", f"Owners ({len(owners)})")
+    return (
+        f'<section id="owners"><h2>{title}</h2><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></section>"
+    )
+
+
+def _facts(enquiry: EnquiryInfo) -> str:
+    danish = [DIG_METHODS.get(number, number) for number in enquiry.methods]
+    english = [_ENGLISH_METHOD.get(number, number) for number in enquiry.methods]
+    if enquiry.methods_other:
+        danish.append(enquiry.methods_other)
+        english.append(enquiry.methods_other)
+    period_to = enquiry.period_to.isoformat()
+    area_m2 = f"{enquiry.polygon.area:.0f}"
+    facts = [
+        (("Nummer", "Number"), escape(enquiry.number)),
+        (
+            ("Periode", "Period"),
+            f'<span data-period-to="{period_to}">{enquiry.period_from} – {period_to}</span>',
+        ),
+        (("Graveareal", "Dig area"), f"{area_m2} m²"),
+        (("Gravemetode", "Dig method"), _both(", ".join(danish), ", ".join(english))),
+        (("Beskrivelse", "Description"), escape(enquiry.description)),
+        (("Oprettet", "Created"), escape(f"{enquiry.created_at:%Y-%m-%d %H:%M %Z}".strip())),
+        (("Koordinater", "Coordinates"), "ETRS89 / UTM 32N (EPSG:25832)"),
+    ]
+    items = "".join(f"<dt>{_both(*name)}</dt><dd>{value}</dd>" for name, value in facts if value)
+    title = _both("Forespørgslen", "The enquiry")
+    return f'<section id="enquiry"><h2>{title}</h2><dl>{items}</dl></section>'
+
+
+# ------------------------------------------------------------------ parts of the page
+
+
+@lru_cache(maxsize=1)
+def _supplies() -> tuple[dict[str, str], ...]:
+    document = standards_path("presentation", "geoinfra", "0.1.0", "supply.json").read_bytes()
+    return tuple(orjson.loads(document)["supplies"])
+
+
+def _supply_style() -> str:
+    return "".join(f".supply-{s['key']}{{background:{s['colour']}}}\n" for s in _supplies())
+
+
+@lru_cache
+def _part(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _template() -> Template:
+    return Template(_part("offline_page.html"))
+
+
+def _policy(script: str, style: str) -> str:
+    """Return a policy that admits this script and this style, and no address at all."""
+
+    def source(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; script-src {source(script)}; style-src {source(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
