@@ -1,0 +1,348 @@
+"""The routes under ``/ogc``: a request becomes one call of a pygeoapi function, its answer a response.
+
+The engine's functions are plain Python that holds the interpreter lock; one thread a process runs them, which
+is faster than several that take turns. Executing a process may wait for half a minute and runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from collections.abc import Collection as Names
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pygeoapi
+from pygeoapi.api import (
+    APIRequest,
+    conformance,
+    describe_collections,
+    get_collection_schema,
+    itemtypes,
+    landing_page,
+    processes,
+)
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from geoinfra.access import Access, Visibility
+from geoinfra.errors import InvalidInput, NotFound
+from geoinfra.storage import Store
+from geoinfra.storage.collections import Collection
+from geoinfra.storage.deliveries import DatasetView
+from services.ogc import parameters
+from services.ogc.call import Caller, FeatureCall, ItemsRequest
+from services.ogc.engine import encode
+from services.ogc.provider import is_queryable
+from services.ogc.views import View, Views
+
+__all__ = ["OgcService"]
+
+_OPEN_MAX_AGE_S = 60
+_VARY = "Accept, Accept-Language, Authorization, Cookie"
+_PRIVATE = {"Cache-Control": "private, no-store"}
+_KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")
+_OPENAPI_TYPE = "application/vnd.oai.openapi+json;version=3.0"
+
+type EngineFunction = Callable[..., tuple[Mapping[str, str], int, str | bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as the engine's thread needs it: nothing to await is left."""
+
+    request: Request
+    body: bytes
+    access: Access
+    view: View
+
+    @property
+    def query(self) -> QueryParams:
+        return self.request.query_params
+
+    @property
+    def as_html(self) -> bool:
+        wanted = self.query.get("f")
+        return wanted == "html" or (wanted is None and _prefers_html(self.request.headers.get("accept", "")))
+
+
+class OgcService:
+    """The OGC APIs over one store.
+
+    Parameters
+    ----------
+    public_url
+        Address of the whole application as clients reach it, without a slash at its end.
+    access_of
+        Tells who sent a request; raises ``NotAuthenticated`` for a bad token.
+    """
+
+    def __init__(self, store: Store, *, public_url: str, access_of: Callable[[Request], Access]) -> None:
+        self._store = store
+        self._url = f"{public_url.rstrip('/')}/ogc"
+        self._access_of = access_of
+        self._views = Views(store, self._url)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ogc")
+
+    def route(self) -> BaseRoute:
+        """Return the mount of all routes."""
+        static = Path(pygeoapi.__file__).parent / "static"
+        get = self._get
+        return Mount(
+            "/ogc",
+            routes=[
+                Route("/", get(self._landing)),
+                Route("/openapi", get(self._openapi)),
+                Route("/conformance", get(self._conformance)),
+                Route("/collections", get(self._collections)),
+                Route("/collections/{collection}", get(self._collection)),
+                Route("/collections/{collection}/schema", get(self._schema)),
+                Route("/collections/{collection}/queryables", get(self._queryables)),
+                Route("/collections/{collection}/items", get(self._items)),
+                Route("/collections/{collection}/items/{item:path}", get(self._item)),
+                Route("/processes", get(self._processes)),
+                Route("/processes/{process}", get(self._process)),
+                Route("/processes/{process}/execution", self._execute, methods=["POST"]),
+                Route("/jobs", get(self._jobs)),
+                Route("/jobs/{job}", get(self._job)),
+                Route("/jobs/{job}/results", get(self._results)),
+                Mount("/static", StaticFiles(directory=static)),
+            ],
+        )
+
+    def landing(self) -> BaseRoute:
+        """Return the route of the address without a slash, which the engine's links use."""
+        return Route("/ogc", self._get(self._landing))
+
+    def _get(self, answer: Callable[[_Asked], Response]) -> Callable[[Request], Any]:
+        """Make an endpoint of a function that runs in the engine's thread."""
+
+        async def endpoint(request: Request) -> Response:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, lambda: answer(self._asked(request)))
+
+        return endpoint
+
+    def _asked(self, request: Request, body: bytes = b"") -> _Asked:
+        access = self._access_of(request)
+        return _Asked(request, body, access, self._views.of(access))
+
+    # Documents of the service
+
+    def _landing(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        return self._unbound(asked, landing_page)
+
+    def _conformance(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        return self._unbound(asked, conformance)
+
+    def _unbound(self, asked: _Asked, function: EngineFunction, *names: str) -> Response:
+        """Answer a document that tells nothing about rows."""
+        view = asked.view.bind(self._caller(asked))
+        response = _run(asked, view, function, *names)
+        response.headers["Cache-Control"] = f"public, max-age={_OPEN_MAX_AGE_S}"
+        response.headers["Vary"] = _VARY
+        return response
+
+    def _openapi(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        document = asked.view.openapi_document({c.collection.id: c.view for c in self._calls(asked)})
+        return Response(encode(document), headers=_PRIVATE, media_type=_OPENAPI_TYPE)
+
+    # Collections
+
+    def _collections(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        calls = self._calls(asked)
+        caching = self._caching(asked, *((call.collection, call.view) for call in calls))
+        if _is_fresh(asked, caching):
+            return Response(status_code=304, headers=caching)
+        view = asked.view.bind(self._caller(asked), *calls)
+        return _with(_run(asked, view, describe_collections), caching)
+
+    def _caller(self, asked: _Asked) -> Caller:
+        return Caller(self._store, asked.access)
+
+    def _calls(self, asked: _Asked) -> list[FeatureCall]:
+        """Return every collection of the view with what the principal may see of it."""
+        return [
+            FeatureCall(collection, self._store.view(asked.access, collection.dataset))
+            for collection in asked.view.collections.values()
+        ]
+
+    def _collection(self, asked: _Asked) -> Response:
+        return self._about_collection(asked, describe_collections, parameters.COMMON)
+
+    def _schema(self, asked: _Asked) -> Response:
+        return self._about_collection(asked, get_collection_schema, parameters.COMMON)
+
+    def _queryables(self, asked: _Asked) -> Response:
+        return self._about_collection(asked, itemtypes.get_collection_queryables, parameters.QUERYABLES)
+
+    def _about_collection(self, asked: _Asked, function: EngineFunction, known: Names[str]) -> Response:
+        parameters.require_known(asked.query, known)
+        collection, pinned = self._of(asked)
+        caching = self._caching(asked, (collection, pinned))
+        if _is_fresh(asked, caching):
+            return Response(status_code=304, headers=caching)
+        view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned))
+        return _with(_run(asked, view, function, collection.id), caching)
+
+    def _of(self, asked: _Asked) -> tuple[Collection, DatasetView]:
+        """Return the collection that the path names, if it exists in the principal's view."""
+        collection = asked.view.collections.get(asked.request.path_params["collection"])
+        if collection is None:
+            raise NotFound("There is no such collection.", hint=f"See {self._url}/collections.")
+        return collection, self._store.view(asked.access, collection.dataset)
+
+    # Features
+
+    def _items(self, asked: _Asked) -> Response:
+        collection, pinned = self._of(asked)
+        names = {column.name for column in pinned.schema.public_columns if is_queryable(column)}
+        parameters.require_known(asked.query, parameters.ITEMS.union(names))
+        caching = self._caching(asked, (collection, pinned))
+        if _is_fresh(asked, caching):
+            return Response(status_code=304, headers=caching)
+        url = f"{self._url}/collections/{collection.id}/items"
+        wanted = parameters.items_request(asked.query, url, encoded=not asked.as_html)
+        return self._features(asked, collection, pinned, wanted, caching, itemtypes.get_collection_items)
+
+    def _item(self, asked: _Asked) -> Response:
+        collection, pinned = self._of(asked)
+        parameters.require_known(asked.query, parameters.ITEM)
+        caching = self._caching(asked, (collection, pinned))
+        if _is_fresh(asked, caching):
+            return Response(status_code=304, headers=caching)
+        wanted = ItemsRequest(encoded=not asked.as_html)
+        identifier = asked.request.path_params["item"]
+        return self._features(
+            asked, collection, pinned, wanted, caching, itemtypes.get_collection_item, identifier
+        )
+
+    def _features(
+        self,
+        asked: _Asked,
+        collection: Collection,
+        pinned: DatasetView,
+        wanted: ItemsRequest,
+        caching: Mapping[str, str],
+        function: EngineFunction,
+        *names: str,
+    ) -> Response:
+        view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned, wanted))
+        response = _run(asked, view, function, collection.id, *names)
+        if not asked.as_html:
+            response.headers["Content-Type"] = "application/geo+json"
+        if collection.visibility is Visibility.GRANTED:
+            details = {"path": asked.request.url.path, "query": str(asked.query)[:2000]}
+            self._store.audit.append("features.read", asked.access, collection.id, details)
+        return _with(response, caching)
+
+    # Processes
+
+    def _processes(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON | {"limit"})
+        return self._unbound(asked, processes.describe_processes)
+
+    def _process(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        return self._unbound(asked, processes.describe_processes, asked.request.path_params["process"])
+
+    async def _execute(self, request: Request) -> Response:
+        body = await request.body()
+        if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+            raise InvalidInput("The body must be JSON.", hint="Content-Type: application/json")
+        return await run_in_threadpool(lambda: self._executed(self._asked(request, body)))
+
+    def _executed(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        _require_inputs(asked.body)
+        return self._of_jobs(asked, processes.execute_process, asked.request.path_params["process"])
+
+    def _jobs(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.PAGED)
+        return self._of_jobs(asked, processes.get_jobs)
+
+    def _job(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        return self._of_jobs(asked, processes.get_jobs, asked.request.path_params["job"])
+
+    def _results(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        return self._of_jobs(asked, processes.get_job_result, asked.request.path_params["job"])
+
+    def _of_jobs(self, asked: _Asked, function: EngineFunction, *names: str) -> Response:
+        view = asked.view.bind(self._caller(asked))
+        return _with(_run(asked, view, function, *names), _PRIVATE)
+
+    def _caching(self, asked: _Asked, *shown: tuple[Collection, DatasetView]) -> dict[str, str]:
+        """Return the caching headers of an answer about these collections."""
+        if any(collection.visibility is Visibility.GRANTED for collection, _ in shown):
+            return dict(_PRIVATE)
+        facts = [
+            self._url,
+            asked.request.url.path,
+            str(asked.query),
+            "html" if asked.as_html else "json",
+            asked.request.headers.get("accept-language", ""),
+            *(f"{collection}:{view.version}" for collection, view in shown),
+        ]
+        digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
+        return {
+            "Cache-Control": f"public, max-age={_OPEN_MAX_AGE_S}",
+            "ETag": f'W/"{digest}"',
+            "Vary": _VARY,
+        }
+
+
+def _run(asked: _Asked, view: View, function: EngineFunction, *names: str) -> Response:
+    """Call one of pygeoapi's functions and make a response of its answer."""
+    request = APIRequest(asked.request, view.locales)
+    request._data = asked.body
+    request._format = "html" if asked.as_html else "json"
+    headers, status, content = function(view, request, *names)
+    kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
+    return Response(content, int(status), kept)
+
+
+def _with(response: Response, headers: Mapping[str, str]) -> Response:
+    response.headers.update(headers)
+    return response
+
+
+def _is_fresh(asked: _Asked, caching: Mapping[str, str]) -> bool:
+    """Whether the client holds this answer already."""
+    held = asked.request.headers.get("if-none-match")
+    tag = caching.get("ETag")
+    return held is not None and tag is not None and tag in (part.strip() for part in held.split(","))
+
+
+def _prefers_html(accept: str) -> bool:
+    """Whether a browser asks: HTML stands before any JSON in what it accepts."""
+    for part in accept.split(","):
+        kind = part.split(";")[0].strip()
+        if kind in ("text/html", "application/xhtml+xml"):
+            return True
+        if kind.endswith(("json", "*/*")):
+            return False
+    return False
+
+
+def _require_inputs(body: bytes) -> None:
+    """Raise unless an execute request is a JSON object with an object of inputs."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise InvalidInput("The body is not JSON.", hint='Send {"inputs": {...}}.') from None
+    if not isinstance(document, dict) or not isinstance(document.get("inputs"), dict):
+        raise InvalidInput("The body holds no inputs.", hint='Send {"inputs": {...}}.')

@@ -1,0 +1,61 @@
+"""What one request brings along: bound to the engine's objects for the length of that request.
+
+pygeoapi makes a provider on every request from a plain dict. The dict of a *bound* view carries a
+:class:`FeatureCall` under the key ``call``; without it a provider has nothing to read from, and can only
+describe columns. Nothing is ambient: two requests in two threads hold two dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from geoinfra.access import Access
+from geoinfra.storage import Store
+from geoinfra.storage.collections import Collection
+from geoinfra.storage.deliveries import DatasetView
+
+__all__ = ["Caller", "FeatureCall", "ItemsRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest:
+    """The parts of an items request that pygeoapi does not read itself.
+
+    Attributes
+    ----------
+    polygon
+        WKB in EPSG:25832 of the request's bbox.
+    filter
+        CQL2 tree with literals in EPSG:25832.
+    cursor
+        Where the page begins, from the ``next`` link of the page before.
+    next_href
+        Makes the address of the page that begins at a cursor.
+    encoded
+        Whether the answer is written as JSON at once (see :mod:`services.ogc.geojson`).
+    """
+
+    polygon: bytes | None = None
+    filter: Mapping[str, Any] | None = None
+    cursor: str | None = None
+    next_href: Callable[[str], str] = field(default=lambda cursor: cursor)
+    encoded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCall:
+    """A request about one collection, through the view that was pinned for its principal."""
+
+    collection: Collection
+    view: DatasetView
+    items: ItemsRequest = field(default_factory=ItemsRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and the store that is asked; what the manager of jobs needs."""
+
+    store: Store
+    access: Access

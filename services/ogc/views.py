@@ -1,0 +1,228 @@
+"""Views: what pygeoapi is told, made from the catalogue.
+
+Two views exist. The *open* one knows the open collections only; the *professional* one, for owners and
+excavators, knows all. A view holds titles and CRSs, never rows, extents or names of columns: those come with
+the :class:`~services.ogc.call.Call` that a request binds, so that they are always those of its principal.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from pygeoapi.openapi import get_oas_30
+
+from geoinfra import crs
+from geoinfra.access import Access, Role, Visibility
+from geoinfra.storage import Store, schema
+from geoinfra.storage.collections import Collection, catalogue
+from geoinfra.storage.deliveries import DatasetView
+from services.ogc.call import Caller, FeatureCall
+from services.ogc.engine import EngineAPI, prepare
+from services.ogc.processes import PROCESSES, JobManager
+from services.ogc.provider import describe_columns
+
+__all__ = ["DEFAULT_ITEMS", "MOST_ITEMS", "View", "Views", "is_professional"]
+
+DEFAULT_ITEMS = 100
+MOST_ITEMS = 10_000
+
+_DENMARK = (7.9, 54.4, 15.4, 57.9)
+"""Extent told where nothing can be seen: west, south, east, north in degrees."""
+
+
+def is_professional(access: Access) -> bool:
+    """Whether `access` may know that the granted collections exist."""
+    return access.organisation is not None and access.has(Role.OWNER, Role.EXCAVATOR)
+
+
+class View(EngineAPI):
+    """pygeoapi's API object over some collections of the catalogue.
+
+    Parameters
+    ----------
+    collections
+        Those that exist in this view.
+    url
+        Public address of the service, without a slash at its end.
+    """
+
+    def __init__(self, collections: Iterable[Collection], url: str) -> None:
+        self.collections = {collection.id: collection for collection in collections}
+        super().__init__(_configuration(self.collections.values(), url), {})
+        self._openapi_lock = threading.Lock()
+        self._openapi_made: tuple[Any, dict[str, Any]] | None = None
+
+    def bind(self, caller: Caller, *calls: FeatureCall) -> View:
+        """Return a copy for one request about some of the collections; nothing of it is shared."""
+        bound = copy.copy(self)
+        bound.manager = self.manager.bind(caller)
+        if calls:
+            entries = {call.collection.id: self._resource(call) for call in calls}
+            bound.config = {**self.config, "resources": {**self.config["resources"], **entries}}
+        return bound
+
+    def _resource(self, call: FeatureCall) -> dict[str, Any]:
+        entry = self.config["resources"][call.collection.id]
+        fields = describe_columns(call.view.schema)
+        provider = {**entry["providers"][0], "fields": fields, "call": call}
+        return {**entry, "extents": _extents(call.view), "providers": [provider]}
+
+    def openapi_document(self, views: Mapping[str, DatasetView]) -> dict[str, Any]:
+        """Return the OpenAPI description; made when first asked, and again when a schema changes."""
+        schemas = tuple((name, view.schema) for name, view in sorted(views.items()))
+        with self._openapi_lock:
+            if self._openapi_made is None or self._openapi_made[0] != schemas:
+                self._openapi_made = (schemas, self._make_openapi(views))
+            return self._openapi_made[1]
+
+    def _make_openapi(self, views: Mapping[str, DatasetView]) -> dict[str, Any]:
+        resources = dict(self.config["resources"])
+        for name, view in views.items():
+            entry = dict(resources[name])
+            fields = _comparable(describe_columns(view.schema))
+            entry["providers"] = [{**entry["providers"][0], "fields": fields}]
+            resources[name] = entry
+        document: dict[str, Any] = get_oas_30({**self.config, "resources": resources})
+        return document
+
+
+def _comparable(fields: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    return {name: field for name, field in fields.items() if field["type"] != "object"}
+
+
+class Views:
+    """The present views of a store; replaced as a whole when the catalogue changes."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        prepare()
+        self._store = store
+        self._url = url
+        self._lock = threading.Lock()
+        self._made: tuple[Any, dict[bool, View]] | None = None
+
+    def of(self, access: Access) -> View:
+        """Return the view of a principal."""
+        stamp = self._stamp()
+        made = self._made
+        if made is None or made[0] != stamp:
+            with self._lock:
+                made = self._made = (stamp, self._make(catalogue(self._store)))
+        return made[1][is_professional(access)]
+
+    def _stamp(self) -> Any:
+        """Return what changes whenever the catalogue may have: far cheaper to read than the catalogue."""
+        entry, pointer = schema.collections.c, schema.current_deliveries.c
+        with self._store.read() as connection:
+            entries = connection.execute(sa.select(entry.collection_id, entry.updated_at)).all()
+            pointers = connection.execute(sa.select(pointer.dataset, pointer.delivery_id)).all()
+        return entries, pointers
+
+    def _make(self, collections: tuple[Collection, ...]) -> dict[bool, View]:
+        open_ones = [c for c in collections if c.visibility is Visibility.OPEN]
+        return {False: View(open_ones, self._url), True: View(collections, self._url)}
+
+
+def _extents(view: DatasetView) -> dict[str, Any]:
+    """Return what the principal of `view` can see, in degrees."""
+    extent = view.extent()
+    bbox = list(_DENMARK if extent is None else _degrees(extent))
+    return {"spatial": {"bbox": bbox, "crs": crs.CRS84_URI}}
+
+
+def _degrees(extent: tuple[float, float, float, float]) -> tuple[float, ...]:
+    west, south, east, north = crs.transformer("EPSG:25832", "OGC:CRS84").transform_bounds(*extent)
+    low = np.floor(np.array([west, south]) * 1e6) / 1e6
+    high = np.ceil(np.array([east, north]) * 1e6) / 1e6
+    return tuple(float(number) for number in (*low, *high))
+
+
+def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any]:
+    """Return pygeoapi's configuration as a dict of plain values."""
+    return {
+        "server": {
+            "url": url,
+            "mimetype": "application/json; charset=UTF-8",
+            "encoding": "utf-8",
+            "languages": ["en-GB", "da-DK"],
+            "limits": {"default_items": DEFAULT_ITEMS, "max_items": MOST_ITEMS, "on_exceed": "throttle"},
+            "map": {"url": "", "attribution": ""},
+            "ogc_schemas_location": "https://schemas.opengis.net",
+            "manager": {"name": f"{JobManager.__module__}.{JobManager.__qualname__}"},
+        },
+        "logging": {"level": "CRITICAL"},
+        "metadata": _metadata(url),
+        "resources": {
+            **{collection.id: _resource(collection) for collection in collections},
+            **{
+                name: {
+                    "type": "process",
+                    "processor": {"name": f"{processor.__module__}.{processor.__qualname__}"},
+                }
+                for name, processor in PROCESSES.items()
+            },
+        },
+    }
+
+
+def _resource(collection: Collection) -> dict[str, Any]:
+    return {
+        "type": "collection",
+        "title": dict(collection.title),
+        "description": dict(collection.description),
+        "keywords": list(collection.keywords),
+        "links": [],
+        "extents": {"spatial": {"bbox": list(_DENMARK), "crs": crs.CRS84_URI}},
+        "providers": [
+            {
+                "type": "feature",
+                "name": "services.ogc.provider.FeatureProvider",
+                "data": collection.dataset,
+                "id_field": "id",
+                "storage_crs": crs.STORAGE_URI,
+                "crs": _crs_uris(collection),
+            }
+        ],
+    }
+
+
+def _crs_uris(collection: Collection) -> list[str]:
+    """Return the addresses of the CRSs offered; CRS84 is always there, and first."""
+    codes = [name.removeprefix("EPSG:") for name in collection.crs if name.startswith("EPSG:")]
+    return [crs.CRS84_URI, *(f"http://www.opengis.net/def/crs/EPSG/0/{code}" for code in codes)]
+
+
+@functools.cache
+def _metadata_text() -> str:
+    return json.dumps(
+        {
+            "identification": {
+                "title": {"en": "geoinfra OGC services", "da": "geoinfra OGC-tjenester"},
+                "description": {
+                    "en": "Buried utilities for those who may see them, and open geodata.",
+                    "da": "Nedgravede ledninger for dem, der må se dem, og åbne geodata.",
+                },
+                "keywords": {"en": ["geodata", "utilities"], "da": ["geodata", "ledninger"]},
+                "keywords_type": "theme",
+                "terms_of_service": "about:blank",
+            },
+            "license": {"name": "See each collection"},
+            "provider": {"name": "geoinfra"},
+            "contact": {"name": "geoinfra"},
+        }
+    )
+
+
+def _metadata(url: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads(_metadata_text())
+    metadata["identification"]["url"] = url
+    metadata["license"]["url"] = url
+    metadata["provider"]["url"] = url
+    metadata["contact"]["url"] = url
+    return metadata
