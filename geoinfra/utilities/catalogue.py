@@ -67,6 +67,10 @@ class Attribute:
         ``Point``, ``Curve``, ``MultiCurve`` or ``Geometry`` (any).
     target
         Feature class, possibly abstract, that a reference must point at; empty when any.
+    qname
+        Prefixed name, as written.
+    repeated
+        Whether the value is a list.
     """
 
     name: str
@@ -81,16 +85,8 @@ class Attribute:
     max_length: int | None = None
     pattern: str = ""
     target: str = ""
-
-    @property
-    def qname(self) -> str:
-        """Prefixed name, as written."""
-        return f"{self.prefix}:{self.name}"
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the value is a list."""
-        return self.max is None or self.max > 1
+    qname: str = ""
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,4 +210,9 @@ def _feature_class(
 def _attribute(entry: Mapping[str, Any], enumerations: Mapping[str, Enumeration]) -> Attribute:
     members = dict(entry)
     values = members.pop("values", None)
-    return Attribute(**members, enumeration=enumerations[values] if values else None)
+    return Attribute(
+        **members,
+        enumeration=enumerations[values] if values else None,
+        qname=f"{members['prefix']}:{members['name']}",
+        repeated=members["max"] is None or members["max"] > 1,
+    )

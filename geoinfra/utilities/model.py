@@ -28,6 +28,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,7 @@ _NAME_START = (
 )
 _GML_ID = re.compile(f"[{_NAME_START}][{_NAME_START}0-9.\u00b7\u0300-\u036f\u203f\u2040-]{{0,199}}")
 _CVR = re.compile(r"[0-9]{8}")
+_SPECIAL = re.compile('[&<>"\x00-\x1f\ud800-\udfff\ufffe\uffff]')
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
@@ -167,6 +170,8 @@ def escape(text: str) -> str:
     InvalidInput
         It holds a character that XML cannot carry.
     """
+    if not _SPECIAL.search(text):
+        return text
     if _NOT_XML.search(text):
         raise InvalidInput("A text holds control characters, which XML cannot carry.")
     return text.translate(_ESCAPES)
@@ -247,15 +252,17 @@ class FeatureRows:
         rows, self._rows = self._rows, []
         columns: dict[str, list[Any]] = {column.name: [] for column in UTILITY_FEATURES.columns}
         geometry, heights, elements = _encode_shapes(row[3] for row in rows)
+        promoted: list[dict[str, Any]] = []
         for (entry, gml_id, properties, _), element in zip(rows, elements, strict=True):
             ordered = _ordered(entry, properties)
-            values = _promoted(entry, ordered)
-            values["gml_id"] = gml_id
-            values["owner_cvr"] = self.owner_cvr
-            values["properties"] = orjson.dumps(ordered).decode()
-            values["gml"] = self._element(entry, gml_id, ordered, element).encode()
-            for name, column in columns.items():
-                column.append(values.get(name))
+            promoted.append(_promoted(entry, ordered))
+            columns["gml_id"].append(gml_id)
+            columns["properties"].append(orjson.dumps(ordered).decode())
+            columns["gml"].append(self._element(entry, gml_id, ordered, element).encode())
+        columns["owner_cvr"] = [self.owner_cvr] * len(rows)
+        for name, column in columns.items():
+            if len(column) < len(rows):
+                columns[name] = [values.get(name) for values in promoted]
         ids = [f"{self.owner_cvr}.{row[1]}" for row in rows]
         return FeatureBatch(UTILITY_FEATURES, ids, geometry, columns, heights, self.owner_cvr)
 
@@ -269,8 +276,12 @@ class FeatureRows:
                 pieces.append(_wrapped(entry.geometry, geometry))
                 place = -1
             attribute = entry.attributes[name]
-            values = value if attribute.repeated else (value,)
-            pieces += [writer.write(attribute, one) for one in values]
+            if type(value) is str:
+                pieces.append(writer.write_text(attribute, value))
+            elif attribute.repeated:
+                pieces += [writer.write(attribute, one) for one in value]
+            else:
+                pieces.append(writer.write(attribute, value))
         if place >= 0:
             pieces.append(_wrapped(entry.geometry, geometry))
         pieces.append(f"</{entry.qname}>")
@@ -281,8 +292,10 @@ def _plain(value: Any) -> Any:
     """Write whole numbers without decimals, as the decoder reads them."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, Mapping) and isinstance(value.get("value"), float):
-        return {**value, "value": _plain(value["value"])}
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     return value
 
 
@@ -296,7 +309,7 @@ def _ordered(entry: FeatureClass, properties: Mapping[str, Any]) -> dict[str, An
     for name in sorted(properties, key=entry.position.__getitem__):
         value = properties[name]
         if entry.attributes[name].repeated and not isinstance(value, list):
-            value = list(value) if isinstance(value, tuple) else [value]
+            value = [value]
         if value is not None and value != []:
             ordered[name] = value
     return ordered
@@ -408,7 +421,7 @@ class _ElementWriter:
         """Return the element of one value of `attribute`."""
         name = attribute.qname
         try:
-            if isinstance(value, Mapping) and value.get("nil"):
+            if isinstance(value, dict) and value.get("nil"):
                 return self._nil(attribute, value)
             return _WRITERS[attribute.type](self, name, value)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -416,6 +429,14 @@ class _ElementWriter:
                 f"The value of '{attribute.name}' is not a {attribute.type}.",
                 details={"where": f"{self._gml_id}/{attribute.name}", "found": repr(value)[:200]},
             ) from error
+
+    def write_text(self, attribute: Attribute, value: str) -> str:
+        """Return the element of a text; those of code lists are remembered."""
+        if attribute.type == "code":
+            return _code_element(attribute.qname, value)
+        if attribute.type in _TEXTUAL:
+            return f"<{attribute.qname}>{escape(value)}</{attribute.qname}>"
+        return self.write(attribute, value)
 
     def _nil(self, attribute: Attribute, value: Mapping[str, Any]) -> str:
         reason = f' nilReason="{escape(str(value["reason"]))}"' if "reason" in value else ""
@@ -472,6 +493,14 @@ class _ElementWriter:
         return f'<{name}><ler:Kontaktprofil gml:id="{self._prefix}{own_id}">{fields}</ler:Kontaktprofil></{name}>'
 
 
+_TEXTUAL = frozenset(("text", "uri", "date", "datetime", "instant"))
+
+
+@lru_cache(maxsize=4096)
+def _code_element(name: str, value: str) -> str:
+    return f"<{name}>{escape(value)}</{name}>"
+
+
 HEIGHT_SRS_NAME = "http://www.opengis.net/def/crs/EPSG/0/5799"
 """DVR90, the reference of single heights (koter)."""
 
@@ -483,7 +512,7 @@ def contact_id(gml_id: str) -> str:
 
 def _number(value: Any) -> str:
     """Write a finite number in its shortest form."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise ValueError(value)
     return repr(value).removesuffix(".0")
 

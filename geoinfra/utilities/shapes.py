@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidGeometry
 
-__all__ = ["Shape", "gml_geometry", "shape_of", "wkb"]
+__all__ = ["SRS_NAME", "UNKNOWN_HEIGHT", "Shape", "gml_geometry", "shape_of", "wkb"]
 
 UNKNOWN_HEIGHT: Final = -99
 """How LER writes a height that nobody knows."""

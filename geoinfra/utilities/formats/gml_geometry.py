@@ -9,7 +9,7 @@ from collections.abc import Callable
 from lxml import etree
 
 from geoinfra.crs import DENMARK_UTM32
-from geoinfra.utilities.shapes import Shape
+from geoinfra.utilities.shapes import SRS_NAME, Shape
 
 __all__ = ["GML", "GML_ID", "GeometryFault", "GeometryReader"]
 
@@ -84,6 +84,8 @@ class GeometryReader:
 
     def _srs(self, element: etree._Element) -> None:
         """Look at identifier, reference system and dimension of a geometry element."""
+        if not element.keys():
+            return
         own_id = element.get(GML_ID)
         if own_id is not None:
             self._register(own_id, element)
@@ -100,7 +102,7 @@ class GeometryReader:
                 )
             self._dimension = int(dimension)
         srs = element.get("srsName")
-        if srs is None or srs.endswith(("/7416", ":7416")):
+        if srs is None or srs == SRS_NAME or srs.endswith(("/7416", ":7416")):
             return
         if not srs.endswith(("/25832", ":25832")):
             raise _fault(
@@ -109,7 +111,7 @@ class GeometryReader:
                 "Referencesystemet er ikke ETRS89/UTM zone 32N med DVR90 (EPSG:7416).",
                 element,
                 srs,
-                "http://www.opengis.net/def/crs/EPSG/0/7416",
+                SRS_NAME,
             )
         if self._dimension is None and element.find(".//*[@srsDimension]") is None:
             self._dimension = 2
@@ -168,7 +170,10 @@ class GeometryReader:
         total = 0
         for holder in element:
             for segment in holder:
-                if _local(segment) != "LineStringSegment" or segment.get("interpolation", "linear") != "linear":
+                if (
+                    _local(segment) != "LineStringSegment"
+                    or segment.get("interpolation", "linear") != "linear"
+                ):
                     raise _unsupported(segment)
                 piece = array("d")
                 count = self._line(segment, piece)
@@ -185,7 +190,11 @@ class GeometryReader:
         for boundary in element:
             side = _local(boundary)
             ring = boundary[0] if len(boundary) == 1 else None
-            if ring is None or _local(ring) != "LinearRing" or side != ("interior" if lengths else "exterior"):
+            if (
+                ring is None
+                or _local(ring) != "LinearRing"
+                or side != ("interior" if lengths else "exterior")
+            ):
                 raise _unsupported(boundary)
             start = len(vertices)
             count = self._positions(ring, vertices)

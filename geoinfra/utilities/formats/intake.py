@@ -94,7 +94,7 @@ class Intake:
             if copied > self.limits.max_bytes:
                 raise UnreadableFile(f"The file is larger than {self.limits.max_bytes} bytes.")
             spool.write(chunk)
-        return spool  # type: ignore[return-value]
+        return spool
 
     @contextmanager
     def _raw(self) -> Iterator[IO[bytes]]:
@@ -111,7 +111,9 @@ class Intake:
             with self._raw() as file, zipfile.ZipFile(file) as archive:
                 yield archive
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise UnreadableFile("The zip file is damaged, encrypted or packed in a way not read here.") from error
+            raise UnreadableFile(
+                "The zip file is damaged, encrypted or packed in a way not read here."
+            ) from error
 
     def _inspect(self, wanted: str) -> None:
         """Check every member's name and size, and choose the document."""
@@ -224,8 +226,9 @@ def root_and_children(file: IO[bytes], limits: Limits, roots: tuple[str, ...]) -
                 if root is not None:
                     yield root
             if root is not None and len(root) > 1:
-                yield from root[:-1]
-                del root[:-1]
+                for child in list(root)[:-1]:
+                    yield child
+                    root.remove(child)
                 pending = 0
             if pending > limits.max_feature_bytes:
                 raise UnreadableFile(f"One element is larger than {limits.max_feature_bytes} bytes.")

@@ -219,10 +219,10 @@ def _contact(fields: dict[str, Any] | None) -> Contact | None:
 def _check_header(header: AnswerHeader, report: Report) -> None:
     """Note what the header says that people should know, and what LER's rules say of it."""
 
-    def note(code: str, severity: Severity, message: str, message_da: str, path: str, found: str = "") -> None:
-        report.add(
-            Finding(code, severity, message, message_da, path=f"{_SVAR}/{path}", found=found[:200])
-        )
+    def note(
+        code: str, severity: Severity, message: str, message_da: str, path: str, found: str = ""
+    ) -> None:
+        report.add(Finding(code, severity, message, message_da, path=f"{_SVAR}/{path}", found=found[:200]))
 
     try:
         uuid.UUID(header.answer_id)

@@ -77,20 +77,45 @@ class _Faulty(Exception):
         self.found, self.expected = found, expected
 
 
-Table = Mapping[str, tuple[FeatureClass, Mapping[str, Attribute]]]
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """An attribute as the reader meets it: its place in the schema, its reader, and its code list for a quick look."""
+
+    attribute: Attribute
+    name: str
+    position: int
+    codes: frozenset[str]
+    repeated: bool
+    is_geometry: bool
+
+
+Table = Mapping[str, tuple[FeatureClass, Mapping[str, _Field]]]
 
 
 @lru_cache(maxsize=1)
 def own_classes() -> Table:
     """Return tag -> class and its attributes by tag, for the namespaces of both generations (LER/1, LER/2)."""
     known = catalogue()
-    table: dict[str, tuple[FeatureClass, Mapping[str, Attribute]]] = {}
+    table: dict[str, tuple[FeatureClass, Mapping[str, _Field]]] = {}
     for entry in known.classes.values():
         for generation in ("/2/", "/1/"):
             spaces = {p: uri.replace("/2/gml", f"{generation}gml") for p, uri in known.namespaces.items()}
-            attributes = {f"{{{spaces[a.prefix]}}}{a.name}": a for a in entry.attributes.values()}
+            attributes = {
+                f"{{{spaces[a.prefix]}}}{a.name}": _field(entry, a) for a in entry.attributes.values()
+            }
             table[f"{{{spaces[entry.prefix]}}}{entry.name}"] = (entry, attributes)
     return table
+
+
+def _field(entry: FeatureClass, attribute: Attribute) -> _Field:
+    return _Field(
+        attribute,
+        attribute.name,
+        entry.position[attribute.name],
+        attribute.enumeration.values if attribute.enumeration else frozenset(),
+        attribute.repeated,
+        attribute.type == "geometry",
+    )
 
 
 class ElementReader:
@@ -217,12 +242,7 @@ class ElementReader:
 
     def header_value(self, attribute: Attribute, child: etree._Element, owner: str) -> Any:
         """Return a value of the answer's header, or ``None`` with a finding."""
-        self._path = f"{owner}/{attribute.name}"
-        try:
-            return self._value(attribute, child)
-        except _Faulty as fault:
-            self._fault(fault, child)
-            return None
+        return self._checked(catalogue().classes[owner], attribute, child)
 
     # -- features
 
@@ -269,7 +289,7 @@ class ElementReader:
             )
 
     def _attributes(
-        self, entry: FeatureClass, by_tag: Mapping[str, Attribute], element: etree._Element
+        self, entry: FeatureClass, by_tag: Mapping[str, _Field], element: etree._Element
     ) -> tuple[dict[str, Any], Shape | None]:
         """Read the children of a feature."""
         properties: dict[str, Any] = {}
@@ -277,36 +297,45 @@ class ElementReader:
         seen_geometry = False
         last = -1
         for child in element:
-            attribute = by_tag.get(child.tag)
-            if attribute is None:
+            field = by_tag.get(child.tag)
+            if field is None:
                 self._unknown_child(entry, child)
                 continue
-            self._path = f"{entry.name}/{attribute.name}"
-            position = entry.position[attribute.name]
-            if position < last:
-                self._out_of_order(child)
-            last = max(last, position)
-            if attribute.type == "geometry":
+            if field.position < last:
+                self._out_of_order(entry, field, child)
+            else:
+                last = field.position
+            name = field.name
+            if field.is_geometry:
+                self._path = f"{entry.name}/{name}"
+                shape = self._twice(child, shape) if seen_geometry else self._shape(child)
                 seen_geometry = True
-                shape = self._shape(child) if shape is None else self._twice(child, shape)
                 continue
-            try:
-                value = self._value(attribute, child)
-            except _Faulty as fault:
-                self._fault(fault, child)
-                properties.setdefault(attribute.name, [] if attribute.repeated else None)
-                continue
-            if attribute.repeated:
-                properties.setdefault(attribute.name, []).append(value)
-            elif attribute.name in properties:
+            text = child.text
+            value = text if text in field.codes else self._checked(entry, field.attribute, child)
+            if field.repeated:
+                values = properties.setdefault(name, [])
+                if value is not None:
+                    values.append(value)
+            elif name in properties:
+                self._path = f"{entry.name}/{name}"
                 self._twice(child, None)
             else:
-                properties[attribute.name] = value
+                properties[name] = value
         self._path = entry.name
         for name in entry.required:
             if name not in properties and not (seen_geometry and entry.attributes[name].type == "geometry"):
                 self._missing(entry, name, element)
         return {name: value for name, value in properties.items() if value is not None}, shape
+
+    def _checked(self, entry: FeatureClass, attribute: Attribute, child: etree._Element) -> Any:
+        """Return a value, or ``None`` with a finding."""
+        self._path = f"{entry.name}/{attribute.name}"
+        try:
+            return self._value(attribute, child)
+        except _Faulty as fault:
+            self._fault(fault, child)
+            return None
 
     def _unknown_child(self, entry: FeatureClass, child: etree._Element) -> None:
         name = _local_name(child)
@@ -342,7 +371,8 @@ class ElementReader:
                 found=str(child.tag),
             )
 
-    def _out_of_order(self, child: etree._Element) -> None:
+    def _out_of_order(self, entry: FeatureClass, field: _Field, child: etree._Element) -> None:
+        self._path = f"{entry.name}/{field.name}"
         self.add(
             Severity.WARNING,
             "LER-ORDER",
@@ -397,7 +427,9 @@ class ElementReader:
             return _READERS[attribute.type](self, attribute, child)
         if child.get(_XSI_NIL) in ("true", "1"):
             if not attribute.nillable:
-                raise _Faulty("LER-NOT-NILLABLE", "The attribute cannot be nil.", "Attributten kan ikke være nil.")
+                raise _Faulty(
+                    "LER-NOT-NILLABLE", "The attribute cannot be nil.", "Attributten kan ikke være nil."
+                )
             return self._nil(child)
         return _READERS[attribute.type](self, attribute, child)
 
@@ -506,7 +538,9 @@ class ElementReader:
     def instant(self, attribute: Attribute, child: etree._Element) -> Any:
         text = (child.text or "").strip()
         if not _INSTANT.fullmatch(text):
-            raise _bad("a year, month or day (yyyy, yyyy-mm, yyyy-mm-dd)", "et år, en måned eller en dag", text)
+            raise _bad(
+                "a year, month or day (yyyy, yyyy-mm, yyyy-mm-dd)", "et år, en måned eller en dag", text
+            )
         _date((text + "-01-01")[:10])
         indeterminate = child.get("indeterminatePosition")
         if indeterminate is None:
@@ -555,8 +589,8 @@ class ElementReader:
         if href is None or not href.startswith("#") or len(href) < 2:
             raise _Faulty(
                 "LER-XLINK-FORM",
-                "The reference must be written as xlink:href=\"#gml:id\".",
-                "Referencen skal skrives som xlink:href=\"#gml:id\".",
+                'The reference must be written as xlink:href="#gml:id".',
+                'Referencen skal skrives som xlink:href="#gml:id".',
                 href or "",
                 "#…",
             )
