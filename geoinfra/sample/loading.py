@@ -25,14 +25,15 @@ def load_town(store: Store, folder: Path, *, progress: Callable[[float, str], No
         A delivery holds errors.
     """
     owners = json.loads((folder / "owners.json").read_text("utf-8"))
-    steps = len(OPEN_LAYERS) + len(owners)
+    layers = [name for name in OPEN_LAYERS if (folder / f"{name}.gpkg").exists()]
+    steps = len(layers) + len(owners)
     tell = progress or (lambda _fraction, _text: None)
     operator = Access("system:sample", None, frozenset({Role.ADMIN}))
-    for done, name in enumerate(OPEN_LAYERS):
+    for done, name in enumerate(layers):
         tell(done / steps, name)
         publish_dataset(store, operator, folder / f"{name}.gpkg", name)
     register_owners(store, folder, owners)
-    for done, owner in enumerate(owners, start=len(OPEN_LAYERS)):
+    for done, owner in enumerate(owners, start=len(layers)):
         tell(done / steps, owner["name"])
         access = Access("system:sample", owner["cvr"], frozenset({Role.OWNER}))
         deliver(store, access, folder / "deliveries" / f"{owner['cvr']}.gml", owner["cvr"])
