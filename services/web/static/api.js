@@ -3,14 +3,14 @@
 import { t } from "./i18n.js";
 
 /**
- * @typedef {{id: string, title: {da: string, en: string}, visibility: string, geometry: string, style: unknown, tiles: string}} Collection
+ * @typedef {{id: string, title: {da: string, en: string}, visibility: string, geometry: string, style: unknown, attribution?: string, tiles: string}} Collection
  * @typedef {{demo: boolean, roles: string[], centre: [number, number], bounds: [number, number, number, number],
  *   role: string | null, organisation: {cvr: string, name: string} | null, collections: Collection[], max_area_m2: number}} Config
  * @typedef {{cvr: string, name: string, status: string, status_da: string, features: number | null,
  *   valid_to: string | null, expired: boolean, answered_at: string | null}} OwnerAnswer
  * @typedef {{number: string, state: string, filed_at: string, area: import("./geometry.js").Polygon | null, area_m2: number,
  *   period: {from: string, to: string}, methods: string[], description: string, owners: OwnerAnswer[],
- *   package: {ready: boolean, size_bytes?: number, features?: number} | null}} Enquiry
+ *   package: {ready: boolean, size_bytes?: number, features?: number, sha256?: string} | null}} Enquiry
  * @typedef {{text: string, lon: number, lat: number}} Address
  */
 
@@ -44,10 +44,10 @@ function csrf() {
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: unknown, signal?: AbortSignal}} [options]
+ * @param {{method?: string, body?: unknown, signal?: AbortSignal, headers?: Record<string, string>}} [options]
  * @returns {Promise<any>} the JSON answer, or null when it has no body
  */
-async function call(path, { method = "GET", body, signal } = {}) {
+async function call(path, { method = "GET", body, signal, headers = {} } = {}) {
   const writes = method !== "GET";
   /** @type {Response} */
   let response;
@@ -57,6 +57,7 @@ async function call(path, { method = "GET", body, signal } = {}) {
       signal,
       headers: {
         Accept: "application/json",
+        ...headers,
         ...authorisation(),
         ...(writes ? csrf() : {}),
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
@@ -91,8 +92,12 @@ export const actAs = (role) => call("/demo/act-as", { method: "POST", body: { ro
 export const findAddresses = async (text, signal) =>
   (await call(`/api/addresses?limit=8&q=${encodeURIComponent(text)}`, { signal })).items;
 
-/** @param {object} request @returns {Promise<Enquiry>} */
-export const fileEnquiry = (request) => call("/api/enquiries", { method: "POST", body: request });
+/**
+ * File an enquiry; repeating the call with the same key after a lost answer files it once.
+ * @param {object} request @param {string} key @returns {Promise<Enquiry>}
+ */
+export const fileEnquiry = (request, key) =>
+  call("/api/enquiries", { method: "POST", body: request, headers: { "Idempotency-Key": key } });
 
 /** @returns {Promise<Enquiry[]>} */
 export const listEnquiries = async () => (await call("/api/enquiries")).items;

@@ -24,16 +24,14 @@ export const SUPPLY_COLOURS = {
 export const HAZARD_COLOUR = "#c00414";
 
 const PAPER = {
-  land: "#f4f1ea",
+  land: "#efebe2",
   sea: "#c9dee6",
   shore: "#a9c6d1",
   park: "#dbe6cc",
   forest: "#cbdcbb",
-  field: "#efead9",
-  beach: "#f3e9cd",
+  field: "#eeebdb",
   industry: "#ebe6df",
-  settled: "#f1ede5",
-  paved: "#ebe5da",
+  settled: "#f4f1ea",
   building: "#dfd7ca",
   buildingEdge: "#c6bbaa",
   publicBuilding: "#d3cbc6",
@@ -42,7 +40,6 @@ const PAPER = {
   mainStreet: "#fff4d8",
   casing: "#d8cfc1",
   path: "#b9ad9a",
-  ink: "#4a4742",
   streetInk: "#625c53",
   accent: "#0b5d66",
 };
@@ -59,19 +56,17 @@ const SUPPLY_COLOUR = expression(
 
 const LANDUSE_COLOUR = /** @type {Expression} */ ([
   "match", ["get", "kind"],
-  ["sea", "water", "harbour", "harbor", "lake", "pond", "basin"], PAPER.sea,
-  ["park", "green", "garden", "playground", "recreation", "sports", "cemetery", "grass"], PAPER.park,
-  ["forest", "wood"], PAPER.forest,
-  ["field", "farmland", "meadow"], PAPER.field,
-  ["beach", "dune"], PAPER.beach,
-  ["industrial", "industry", "commercial", "port", "quay"], PAPER.industry,
-  ["square", "pedestrian", "parking", "town", "centre"], PAPER.paved,
-  ["land"], PAPER.land,
-  PAPER.settled,
+  ["sea", "water"], PAPER.sea,
+  ["park", "churchyard", "recreation", "grass"], PAPER.park,
+  ["forest"], PAPER.forest,
+  ["fields", "meadow"], PAPER.field,
+  ["industry", "harbour"], PAPER.industry,
+  ["built-up"], PAPER.settled,
+  PAPER.land,
 ]);
 
-const MAIN_STREETS = ["main", "primary", "secondary", "trunk", "motorway", "arterial"];
-const PATHS = ["path", "footway", "cycleway", "track"];
+const MAIN_STREETS = ["primary", "secondary"];
+const PATHS = ["path"];
 
 /** Pixels for one metre at 55° north, at zoom 14 and 20 (true scale in between). */
 const PX_PER_M = { 14: 0.363, 20: 23.3 };
@@ -89,7 +84,7 @@ const streetWidth = (casing) => {
 
 /** Line width growing with zoom. @param {number} factor @param {number} [extra] pixels added */
 const lineWidth = (factor, extra = 0) => /** @type {Expression} */ (
-  ["interpolate", ["linear"], ["zoom"], 13, 0.8 * factor + extra, 16, 1.5 * factor + extra, 18, 2.5 * factor + extra, 20, 4 * factor + extra]
+  ["interpolate", ["linear"], ["zoom"], 12, 0.35 * factor, 14, 0.6 * factor, 16, 1.4 * factor + extra, 18, 2.5 * factor + extra, 20, 4 * factor + extra]
 );
 
 const IS_TRACE = /** @type {Expression} */ (["==", ["get", "kind"], "trace"]);
@@ -113,12 +108,12 @@ const not = (test) => /** @type {Expression} */ (["!", test]);
  */
 const DRAWINGS = {
   landuse: [
-    { level: 0, layer: { id: "fill", type: "fill", paint: { "fill-color": LANDUSE_COLOUR } } },
+    { level: 0, layer: { id: "fill", type: "fill", layout: { "fill-sort-key": ["match", ["get", "kind"], ["fields", "built-up"], 0, ["sea", "water"], 2, 1] }, paint: { "fill-color": LANDUSE_COLOUR } } },
     {
       level: 1,
       layer: {
         id: "shore", type: "line",
-        filter: ["in", ["get", "kind"], ["literal", ["sea", "water", "harbour", "lake", "pond"]]],
+        filter: ["in", ["get", "kind"], ["literal", ["sea", "water"]]],
         paint: { "line-color": PAPER.shore, "line-width": ["interpolate", ["linear"], ["zoom"], 12, 0.6, 18, 1.6] },
       },
     },
@@ -145,7 +140,7 @@ const DRAWINGS = {
     {
       level: 4,
       layer: {
-        id: "path", type: "line", minzoom: 14, filter: ["in", ["get", "class"], ["literal", PATHS]],
+        id: "path", type: "line", minzoom: 14, filter: ["in", ["get", "road_class"], ["literal", PATHS]],
         layout: { "line-cap": "round", "line-join": "round" },
         paint: { "line-color": PAPER.path, "line-width": ["interpolate", ["linear"], ["zoom"], 14, 0.8, 19, 2.4], "line-dasharray": [2, 1.6] },
       },
@@ -153,7 +148,7 @@ const DRAWINGS = {
     {
       level: 5,
       layer: {
-        id: "casing", type: "line", filter: ["!", ["in", ["get", "class"], ["literal", PATHS]]],
+        id: "casing", type: "line", filter: ["!", ["in", ["get", "road_class"], ["literal", PATHS]]],
         layout: { "line-cap": "round", "line-join": "round" },
         paint: { "line-color": PAPER.casing, "line-width": streetWidth(1.6) },
       },
@@ -161,10 +156,10 @@ const DRAWINGS = {
     {
       level: 6,
       layer: {
-        id: "fill", type: "line", filter: ["!", ["in", ["get", "class"], ["literal", PATHS]]],
-        layout: { "line-cap": "round", "line-join": "round", "line-sort-key": ["case", ["in", ["get", "class"], ["literal", MAIN_STREETS]], 2, 1] },
+        id: "fill", type: "line", filter: ["!", ["in", ["get", "road_class"], ["literal", PATHS]]],
+        layout: { "line-cap": "round", "line-join": "round", "line-sort-key": ["case", ["in", ["get", "road_class"], ["literal", MAIN_STREETS]], 2, 1] },
         paint: {
-          "line-color": ["case", ["in", ["get", "class"], ["literal", MAIN_STREETS]], PAPER.mainStreet, PAPER.street],
+          "line-color": ["case", ["in", ["get", "road_class"], ["literal", MAIN_STREETS]], PAPER.mainStreet, PAPER.street],
           "line-width": streetWidth(0),
         },
       },
@@ -189,7 +184,7 @@ const DRAWINGS = {
       layer: {
         id: "fill", type: "fill", minzoom: 13,
         paint: {
-          "fill-color": ["match", ["get", "use"], ["public", "church", "school", "civic", "station", "hospital"], PAPER.publicBuilding, PAPER.building],
+          "fill-color": ["match", ["get", "kind"], ["church", "school", "townhall", "public"], PAPER.publicBuilding, PAPER.building],
           "fill-opacity": ["interpolate", ["linear"], ["zoom"], 13, 0.4, 15, 1],
           "fill-outline-color": PAPER.buildingEdge,
         },
@@ -202,10 +197,19 @@ const DRAWINGS = {
       layer: {
         id: "number", type: "symbol", minzoom: 18,
         layout: {
-          "text-field": ["to-string", ["coalesce", ["get", "number"], ["get", "house_number"], ["get", "text"], ""]],
+          "text-field": ["to-string", ["coalesce", ["get", "number"], ""]],
           "text-font": REGULAR, "text-size": 11, "text-padding": 1,
         },
         paint: { "text-color": PAPER.streetInk, "text-halo-color": "rgba(255,255,255,0.85)", "text-halo-width": 1.2 },
+      },
+    },
+  ],
+  "road-sections": [
+    {
+      level: 6.5,
+      layer: {
+        id: "line", type: "line", layout: { "line-cap": "round" },
+        paint: { "line-color": PAPER.accent, "line-width": 1.4, "line-dasharray": [1, 2.5] },
       },
     },
   ],
@@ -267,11 +271,11 @@ function utilityLineDrawings() {
     {
       level: 17,
       layer: {
-        id: "hazard", type: "symbol", minzoom: 14, filter: all(IS_HAZARD),
+        id: "hazard", type: "symbol", minzoom: 15, filter: all(IS_HAZARD),
         layout: {
           "symbol-placement": "line", "symbol-spacing": 70, "icon-image": "hazard",
           "icon-allow-overlap": true, "icon-ignore-placement": true,
-          "icon-size": ["interpolate", ["linear"], ["zoom"], 14, 0.55, 17, 0.8, 20, 1.2],
+          "icon-size": ["interpolate", ["linear"], ["zoom"], 15, 0.5, 17, 0.75, 20, 1.2],
         },
       },
     },
@@ -345,42 +349,62 @@ export const isUtility = (collectionId) => EXPLAINED.has(collectionId);
  */
 export function styleFor(collections) {
   /** @type {Record<string, any>} */
-  const sources = { "enquiry-area": { type: "geojson", data: { type: "FeatureCollection", features: [] } } };
-  /** @type {{level: number, layer: any}[]} */
-  const drawn = [];
-  for (const collection of collections) {
-    sources[collection.id] = sourceFor(collection);
-    for (const { level, layer } of DRAWINGS[collection.id] ?? OTHER_DRAWING) {
-      drawn.push({
-        level,
-        layer: { ...layer, id: `${collection.id}/${layer.id}`, source: collection.id, "source-layer": collection.id },
-      });
-    }
-  }
-  drawn.push(...ENQUIRY_AREA);
-  drawn.sort((one, other) => one.level - other.level);
-  return {
-    version: 8,
-    sources,
-    layers: [
-      { id: "land", type: "background", paint: { "background-color": PAPER.land } },
-      ...drawn.map(({ layer }) => layer),
-    ],
-  };
+  const sources = { [ENQUIRY_SOURCE]: { type: "geojson", data: { type: "FeatureCollection", features: [] } } };
+  for (const collection of collections) sources[collection.id] = sourceFor(collection);
+  return { version: 8, sources, layers: layersFor(collections) };
 }
 
+/** All layers from below to above. @param {Collection[]} collections @returns {Layer[]} */
+function layersFor(collections) {
+  const drawn = collections.flatMap(({ id }) => (DRAWINGS[id] ?? OTHER_DRAWING).map(({ level, layer }) => (
+    { level, layer: { ...layer, id: `${id}/${layer.id}`, source: id, "source-layer": id } }
+  )));
+  drawn.push(...ENQUIRY_AREA);
+  drawn.sort((one, other) => one.level - other.level);
+  return [{ id: "land", type: "background", paint: { "background-color": PAPER.land } }, ...drawn.map(({ layer }) => layer)];
+}
+
+/**
+ * Make a drawn map show exactly these collections, with fresh tiles of those whose address changed.
+ * Layers that others added, such as those of the drawing, stay.
+ * @param {import("maplibre-gl").Map} map
+ * @param {Collection[]} collections
+ */
+export function showCollections(map, collections) {
+  const shown = new Set(collections.map(({ id }) => id));
+  for (const layer of map.getStyle().layers) {
+    if ("source-layer" in layer && !shown.has(String(layer.source))) map.removeLayer(layer.id);
+  }
+  for (const [id, source] of Object.entries(map.getStyle().sources)) {
+    if (source.type === "vector" && !shown.has(id)) map.removeSource(id);
+  }
+  for (const collection of collections) {
+    const source = /** @type {import("maplibre-gl").VectorTileSource | undefined} */ (map.getSource(collection.id));
+    const tiles = [tileAddress(collection)];
+    if (!source) map.addSource(collection.id, sourceFor(collection));
+    else if (source.tiles[0] !== tiles[0]) source.setTiles(tiles);
+  }
+  let above = map.getStyle().layers.find(({ id }) => id.startsWith("td-"))?.id;
+  for (const layer of layersFor(collections).reverse()) {
+    if (!map.getLayer(layer.id)) map.addLayer(layer, above);
+    above = layer.id;
+  }
+}
+
+export const ENQUIRY_SOURCE = "enquiry-area";
+
 const ENQUIRY_AREA = [
-  { level: 7.5, layer: { id: "enquiry-area/fill", type: "fill", source: "enquiry-area", paint: { "fill-color": PAPER.accent, "fill-opacity": 0.1 } } },
-  { level: 8.5, layer: { id: "enquiry-area/edge", type: "line", source: "enquiry-area", paint: { "line-color": PAPER.accent, "line-width": 2, "line-dasharray": [2, 1.5] } } },
+  { level: 7.5, layer: { id: "enquiry-area/fill", type: "fill", source: ENQUIRY_SOURCE, paint: { "fill-color": PAPER.accent, "fill-opacity": 0.1 } } },
+  { level: 8.5, layer: { id: "enquiry-area/edge", type: "line", source: ENQUIRY_SOURCE, paint: { "line-color": PAPER.accent, "line-width": 2, "line-dasharray": [2, 1.5] } } },
 ];
 
 /** @param {Collection} collection */
 function sourceFor(collection) {
-  return { type: "vector", tiles: [tileAddress(collection)], minzoom: 10, maxzoom: isUtility(collection.id) ? 18 : 16, promoteId: "id" };
+  return { type: /** @type {const} */ ("vector"), tiles: [tileAddress(collection)], minzoom: 10, maxzoom: isUtility(collection.id) ? 18 : 16 };
 }
 
 /** Absolute tile address; MapLibre's worker knows no page to resolve against. @param {Collection} collection */
-export const tileAddress = (collection) => `${location.origin}${collection.tiles}`;
+const tileAddress = (collection) => `${location.origin}${collection.tiles}`;
 
 /**
  * Draw the small signs of the map and give them to it.

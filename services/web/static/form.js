@@ -22,6 +22,10 @@ const DEMO_CONTACT = { name: "Karla Graver", email: "karla@graver.example", phon
 /** @param {string} id */
 const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
 
+/** 128 random bits; `crypto.randomUUID` is absent on plain HTTP. */
+const randomKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** Local calendar day as yyyy-mm-dd. @param {Date} date */
 const dayText = (date) =>
   `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
@@ -35,6 +39,8 @@ export class EnquiryForm {
   /** @type {{text: string, at: [number, number]} | null} */ #place = null;
   #maxAreaM2 = Infinity;
   #sending = false;
+  /** What was sent last and under which key, so that a repeat after a lost answer is not a second enquiry. */
+  #sent = { text: "", key: "" };
 
   /**
    * @param {(enquiry: Enquiry) => void} onFiled
@@ -147,7 +153,11 @@ export class EnquiryForm {
     if (fault) return;
     this.#setSending(true);
     try {
-      const enquiry = await fileEnquiry(this.#request());
+      const request = this.#request();
+      const text = JSON.stringify(request);
+      if (text !== this.#sent.text) this.#sent = { text, key: randomKey() };
+      const enquiry = await fileEnquiry(request, this.#sent.key);
+      this.#sent = { text: "", key: "" };
       this.#drawing?.clear();
       this.#onFiled(enquiry);
     } catch (error) {

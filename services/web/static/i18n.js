@@ -35,12 +35,16 @@ const catalogue = {
   "role.excavator": { da: "Graver", en: "Excavator" },
   "role.owner": { da: "Ledningsejer", en: "Utility owner" },
   "role.admin": { da: "Administrator", en: "Administrator" },
+  "role.planner": { da: "Planlægger", en: "Planner" },
+  "role.authority": { da: "Myndighed", en: "Authority" },
+  "role.device": { da: "Måleudstyr", en: "Device" },
   "role.for": { da: "for {name}", en: "for {name}" },
   "token.label": { da: "Adgangsnøgle", en: "Access token" },
   "token.use": { da: "Brug", en: "Use" },
   "search.label": { da: "Søg adresse", en: "Search address" },
   "search.none": { da: "Ingen adresse fundet", en: "No address found" },
   "search.count": { da: "{n} adresser", en: "{n} addresses" },
+  "search.count.one": { da: "1 adresse", en: "1 address" },
   "tab.enquiry": { da: "Forespørgsel", en: "Enquiry" },
   "tab.mine": { da: "Mine", en: "Mine" },
   "tab.layers": { da: "Kortlag", en: "Layers" },
@@ -72,7 +76,7 @@ const catalogue = {
     da: "Teksten er ikke en GeoJSON-polygon. Indsæt en Polygon eller en Feature med en Polygon i længde- og breddegrader.",
     en: "The text is not a GeoJSON polygon. Paste a Polygon, or a Feature with a Polygon, in longitude and latitude.",
   },
-  "draw.polygon": { da: "Klik hjørnerne. Klik det sidste igen for at slutte.", en: "Click the corners. Click the last one again to finish." },
+  "draw.polygon": { da: "Klik på hjørnerne, og slut med Færdig.", en: "Click the corners, then Finish." },
   "draw.rectangle": { da: "Klik to modstående hjørner.", en: "Click two opposite corners." },
   "draw.finish": { da: "Færdig", en: "Finish" },
   "draw.cancel": { da: "Fortryd", en: "Cancel" },
@@ -118,12 +122,13 @@ const catalogue = {
   "status.ready": { da: "Pakken er klar", en: "The package is ready" },
   "status.noOwners": { da: "Ingen ejere har ledninger i nærheden.", en: "No owner has lines nearby." },
   "status.features": { da: "{n} objekter", en: "{n} features" },
+  "status.features.one": { da: "1 objekt", en: "1 feature" },
   "status.packageSize": { da: "{n} objekter · {size}", en: "{n} features · {size}" },
   "status.download": { da: "Hent pakke", en: "Download package" },
   "status.downloading": { da: "Henter …", en: "Preparing …" },
   "status.hazard": {
-    da: "{n} meget farlige ledninger i kortudsnittet. Kontakt ejeren, før du graver.",
-    en: "{n} very dangerous lines in the map view. Contact the owner before you dig.",
+    da: "Meget farlige ledninger i kortudsnittet: {n}. Kontakt ejeren, før du graver.",
+    en: "Very dangerous lines in the map view: {n}. Contact the owner before you dig.",
   },
   "status.noHazard": {
     da: "Ingen meget farlige ledninger i kortudsnittet.",
@@ -143,7 +148,10 @@ const catalogue = {
   "owner.pointing-out-delivered": { da: "Udleveret, påvisning", en: "Delivered, to be pointed out" },
   "owner.expired": { da: "udløbet", en: "expired" },
   "mine.empty": { da: "Ingen forespørgsler endnu.", en: "No enquiries yet." },
-  "mine.needRole": { da: "Vælg en rolle for at se forespørgsler.", en: "Choose a role to see enquiries." },
+  "mine.needRole": {
+    da: "Forespørgsler vises for gravere, ledningsejere og administratorer.",
+    en: "Enquiries are shown to excavators, utility owners and administrators.",
+  },
   "layers.lines": { da: "Ledningsfarver", en: "Line colours" },
   "layers.signs": { da: "Signaturer", en: "Signs" },
   "layers.protected": { da: "kun efter forespørgsel", en: "by enquiry only" },
@@ -162,6 +170,7 @@ const catalogue = {
   "supply.duct": { da: "Føringsrør", en: "Duct" },
   "supply.other": { da: "Andet", en: "Other" },
   "supply.unknown": { da: "Ukendt forsyningsart", en: "Unknown supply" },
+  "layers.sources": { da: "Kilder", en: "Sources" },
   "feature.feature_class": { da: "Objekttype", en: "Feature class" },
   "feature.supply": { da: "Forsyningsart", en: "Supply" },
   "feature.type": { da: "Type", en: "Type" },
@@ -204,12 +213,13 @@ let current = preferred();
 export const language = () => current;
 
 /**
- * Return the text for `key` in the current language, with `{name}` replaced from `values`.
+ * Return the text for `key` in the current language, with `{name}` replaced from `values`;
+ * the text `key.one` where there is one and `n` is 1.
  * @param {string} key
  * @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  const entry = catalogue[key];
+  const entry = (values.n === 1 && catalogue[`${key}.one`]) || catalogue[key];
   if (!entry) throw new Error(`no text for ${key}`);
   return entry[current].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }

@@ -11,8 +11,8 @@ import { language, t } from "./i18n.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Collections switched off by the user. @type {Set<string>} */
-const hidden = new Set();
+/** Collections that are switched off; road sections repeat the streets. @type {Set<string>} */
+const hidden = new Set(["road-sections"]);
 
 /** Apply the user's toggles to a map whose style was made anew. @param {Map} map */
 export function applyVisibility(map) {
@@ -42,7 +42,15 @@ export function showLayers(map, collections) {
       make("li", {}, sample("#454545", { opacity: "0.4", "stroke-width": "1.6" }), t("layers.outOfUse")),
       make("li", {}, sample("#454545", { opacity: "0.3", "stroke-width": "9" }), t("layers.trace")),
       make("li", {}, hazardSample(), t("layers.hazard"))),
+    ...sources(collections),
   );
+}
+
+/** @param {Collection[]} collections */
+function sources(collections) {
+  const names = new Set(collections.map(({ attribution }) => attribution).filter(Boolean));
+  if (names.size === 0) return [];
+  return [make("h2", {}, t("layers.sources")), make("p", { class: "empty" }, [...names].join(" · "))];
 }
 
 /** @param {Map | null} map @param {Collection} collection */

@@ -3,7 +3,7 @@
 import { AttributionControl, GeolocateControl, Map as MapLibreMap, Marker, NavigationControl, ScaleControl } from "maplibre-gl";
 
 import { actAs, authorisation, getConfig, listOwners, useToken } from "./api.js";
-import { addSigns, isUtility, styleFor, tileAddress } from "./cartography.js";
+import { addSigns, ENQUIRY_SOURCE, showCollections, styleFor } from "./cartography.js";
 import { byId, make, showError } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { dangerousLinesInView, ownerNames, showFeatures, utilityFeaturesAt } from "./features.js";
@@ -20,6 +20,7 @@ import { EnquiryStatus, showEnquiries } from "./status.js";
  */
 
 const ADDRESS_ZOOM = 18;
+const CLOSED_SHEET_PX = 92;
 const WIDE = window.matchMedia("(min-width: 760px)");
 
 /** @type {Config | null} */
@@ -34,15 +35,16 @@ let found = null;
 const form = new EnquiryForm((enquiry) => status.open(enquiry), () => void changeRole("excavator"));
 const status = new EnquiryStatus({
   show: showEnquiryArea,
-  ready: reloadProtectedTiles,
+  ready: () => void loadConfig().catch((error) => showError(byId("page-error"), error)),
+  mayDownload: () => config?.role === "excavator" || config?.role === null,
   leave: () => setEnquiryArea(null),
 });
 
 /** Room that the panel takes from the map, so that what is shown lies beside it. */
 function padding() {
-  if (WIDE.matches) return { left: byId("panel").getBoundingClientRect().right, top: 0, right: 0, bottom: 0 };
-  const covered = window.innerHeight - byId("panel").getBoundingClientRect().top;
-  return { left: 0, top: 0, right: 0, bottom: Math.min(covered, window.innerHeight * 0.6) };
+  const panel = byId("panel");
+  if (WIDE.matches) return { left: panel.getBoundingClientRect().right, top: 0, right: 0, bottom: 0 };
+  return { left: 0, top: 0, right: 0, bottom: panel.classList.contains("closed") ? CLOSED_SHEET_PX : panel.offsetHeight };
 }
 
 // Role and sign-in
@@ -65,20 +67,23 @@ async function loadConfig() {
   form.configure(next);
   showRole(next);
   if (map) {
-    map.setStyle(styleFor(next.collections), { diff: true });
-    reloadProtectedTiles();
+    showCollections(map, next.collections);
     applyVisibility(map);
   }
   refreshLists();
-  if (next.role) {
+  if (seesEnquiries(next)) {
     for (const owner of await listOwners()) ownerNames.set(owner.cvr, owner.name);
   }
 }
 
+/** Whether this user may list enquiries and owners. @param {Config} settings */
+const seesEnquiries = ({ role, organisation }) =>
+  (role === null ? organisation !== null : ["excavator", "owner", "admin"].includes(role));
+
 /** @param {Config} next */
 function showRole(next) {
   byId("role-box").hidden = !next.demo;
-  byId("token-box").hidden = next.demo || next.role !== null;
+  byId("token-box").hidden = next.demo || next.organisation !== null;
   const select = /** @type {HTMLSelectElement} */ (byId("role"));
   select.replaceChildren(
     make("option", { value: "" }, t("role.none")),
@@ -91,7 +96,7 @@ function showRole(next) {
 function refreshLists() {
   if (!config) return;
   showLayers(map, config.collections);
-  void showEnquiries(config.role !== null, (enquiry) => {
+  void showEnquiries(seesEnquiries(config), (enquiry) => {
     selectTab("enquiry");
     status.open(enquiry);
   });
@@ -101,7 +106,7 @@ function refreshLists() {
 
 /** @param {import("./geometry.js").Polygon | null} area */
 function setEnquiryArea(area) {
-  const source = /** @type {import("maplibre-gl").GeoJSONSource | undefined} */ (map?.getSource("enquiry-area"));
+  const source = /** @type {import("maplibre-gl").GeoJSONSource | undefined} */ (map?.getSource(ENQUIRY_SOURCE));
   const features = area ? [{ type: /** @type {const} */ ("Feature"), geometry: area, properties: {} }] : [];
   source?.setData({ type: "FeatureCollection", features });
 }
@@ -110,17 +115,6 @@ function setEnquiryArea(area) {
 function showEnquiryArea(enquiry) {
   setEnquiryArea(enquiry.area);
   if (enquiry.area) map?.fitBounds(boundsOf(enquiry.area), { padding: 70, maxZoom: 19 });
-}
-
-/** Fetch the tiles of protected collections again: what may be seen has changed. */
-function reloadProtectedTiles() {
-  if (!config || !map) return;
-  for (const collection of config.collections.filter(({ id, visibility }) => visibility !== "open" || isUtility(id))) {
-    const source = /** @type {import("maplibre-gl").VectorTileSource | undefined} */ (map.getSource(collection.id));
-    const address = tileAddress(collection);
-    source?.setTiles([`${address}${address.includes("?") ? "&" : "?"}t=${Date.now()}`]);
-  }
-  if (config.role) refreshLists();
 }
 
 // Panel
@@ -156,6 +150,7 @@ function startTabs() {
 function openSheet(open) {
   byId("panel").classList.toggle("closed", !open);
   byId("sheet-handle").setAttribute("aria-expanded", String(open));
+  map?.easeTo({ padding: padding(), duration: 200 });
 }
 
 function startSheet() {

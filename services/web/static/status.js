@@ -38,7 +38,7 @@ export class EnquiryStatus {
   #watch = new AbortController();
   #actions;
 
-  /** @param {{show: (enquiry: Enquiry) => void, ready: (enquiry: Enquiry) => void, leave: () => void}} actions */
+  /** @param {{show: (enquiry: Enquiry) => void, ready: () => void, leave: () => void, mayDownload: () => boolean}} actions */
   constructor(actions) {
     this.#actions = actions;
     onLanguage(() => this.#render());
@@ -78,7 +78,7 @@ export class EnquiryStatus {
 
   /** @param {string} number @param {AbortSignal} signal */
   async #follow(number, signal) {
-    let wasReady = false;
+    let known = "";
     for (let poll = 0; !signal.aborted; poll += 1) {
       try {
         const enquiry = await getEnquiry(number, poll < QUICK_POLLS ? QUICK_WAIT_S : LONG_WAIT_S, signal);
@@ -86,12 +86,12 @@ export class EnquiryStatus {
         this.#enquiry = enquiry;
         this.#lost = false;
         this.#render();
-        if (enquiry.package?.ready && !wasReady) {
-          wasReady = true;
-          this.#actions.ready(enquiry);
+        if (enquiry.package?.ready && enquiry.package.sha256 !== known) {
+          known = enquiry.package.sha256 ?? "";
+          this.#actions.ready();
         }
         if (["complete", "expired"].includes(enquiry.state)) return;
-        if (wasReady) await pause(STILL_WAITING_MS, signal);
+        if (enquiry.package?.ready) await pause(STILL_WAITING_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof ApiError) || (error.status > 0 && error.status < 500)) throw error;
@@ -150,8 +150,8 @@ export class EnquiryStatus {
     box.append(
       make("p", {}, make("strong", {}, t("status.ready")), " ",
         make("span", {}, t("status.packageSize", { n: formatNumber(features), size: formatBytes(size) }))),
-      button, error,
     );
+    if (this.#actions.mayDownload()) box.append(button, error);
     return box;
   }
 }
