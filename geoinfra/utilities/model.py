@@ -16,8 +16,8 @@ a file format               ``{"value": "PDF", "type": "application/pdf"}``
 ==========================  ====================================================================
 
 The column ``gml`` is the same feature as its canonical LER 2.2.0 element. Ids and references in it carry the
-prefix ``c<cvr>.`` so that the elements of many owners can stand in one document; namespaces are declared on the
-root of whatever document they are put in (:func:`namespace_declarations`).
+prefix ``c<cvr>.`` so that the elements of many owners can stand in one document; namespaces are declared on
+the root of whatever document they are put in (:func:`namespace_declarations`).
 """
 
 from __future__ import annotations
@@ -490,7 +490,8 @@ class _ElementWriter:
             for field in ("navn", "telefonnummer", "mailadresse")
             if value.get(field)
         )
-        return f'<{name}><ler:Kontaktprofil gml:id="{self._prefix}{own_id}">{fields}</ler:Kontaktprofil></{name}>'
+        start = f'<{name}><ler:Kontaktprofil gml:id="{self._prefix}{own_id}">'
+        return f"{start}{fields}</ler:Kontaktprofil></{name}>"
 
 
 _TEXTUAL = frozenset(("text", "uri", "date", "datetime", "instant"))

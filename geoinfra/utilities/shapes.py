@@ -1,6 +1,6 @@
 """Geometry between its three spellings: GML text with heights, 2D WKB with a height array, and shapely.
 
-A :class:`Shape` is a run of E, N, h numbers (EPSG:25832 metres, DVR90 metres, NaN where the height is unknown) and
+A :class:`Shape` is a run of E, N, h numbers (EPSG:25832 metres, DVR90 metres, NaN for an unknown height) and
 the lengths that cut it into parts and rings.
 """
 

@@ -1,7 +1,8 @@
 """LER answers: one owner's utility features with their header, in and out.
 
-In: ``Graveforespoergselssvar`` of the models 1.0.0 to 2.2.0, as GML or in the flat zip that owners send, and one
-owner's part of a package (``consolidated.gml``). Everything is lifted to 2.2.0, each change is a finding. Out: 2.2.0.
+In: ``Graveforespoergselssvar`` of the models 1.0.0 to 2.2.0, as GML or in the flat zip that owners send, and
+one owner's part of a package (``consolidated.gml``). Everything is lifted to 2.2.0, each change is a finding.
+Out: 2.2.0.
 """
 
 from __future__ import annotations

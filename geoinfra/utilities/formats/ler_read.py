@@ -1,7 +1,7 @@
-"""Reading LER elements of the models 1.0.0 to 2.2.0 into rows of 2.2.0, with a finding for every fault and change.
+"""Reading LER elements of the models 1.0.0 to 2.2.0 into rows of 2.2.0; a finding for every fault and change.
 
-The checks here are structural: what the schema says of names, order, types, code lists, units and references. The
-legal rules about what must be known of which line are another matter.
+The checks here are structural: what the schema says of names, order, types, code lists, units and references.
+The legal rules about what must be known of which line are another matter.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _Faulty(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """An attribute as the reader meets it: its place in the schema, its reader, and its code list for a quick look."""
+    """An attribute as the reader meets it: its place in the schema, and its code list for a quick look."""
 
     attribute: Attribute
     name: str
@@ -94,7 +94,7 @@ Table = Mapping[str, tuple[FeatureClass, Mapping[str, _Field]]]
 
 @lru_cache(maxsize=1)
 def own_classes() -> Table:
-    """Return tag -> class and its attributes by tag, for the namespaces of both generations (LER/1, LER/2)."""
+    """Return tag -> class and its attributes by tag, in the namespaces of LER/1 and LER/2."""
     known = catalogue()
     table: dict[str, tuple[FeatureClass, Mapping[str, _Field]]] = {}
     for entry in known.classes.values():
@@ -495,13 +495,13 @@ class ElementReader:
             expected=new,
         )
 
-    def boolean(self, attribute: Attribute, child: etree._Element) -> bool:
+    def boolean(self, _: Attribute, child: etree._Element) -> bool:
         text = (child.text or "").strip()
         if text not in ("true", "false", "0", "1"):
             raise _bad("true or false", "true eller false", text)
         return text in ("true", "1")
 
-    def integer(self, attribute: Attribute, child: etree._Element) -> int:
+    def integer(self, _: Attribute, child: etree._Element) -> int:
         text = (child.text or "").strip()
         if not _INTEGER.fullmatch(text):
             raise _bad("a whole number", "et helt tal", text)
@@ -525,17 +525,17 @@ class ElementReader:
             )
         return {"value": _number((child.text or "").strip()), "uom": uom}
 
-    def date_text(self, attribute: Attribute, child: etree._Element) -> str:
+    def date_text(self, _: Attribute, child: etree._Element) -> str:
         text = (child.text or "").strip()
         _date(text)
         return text
 
-    def datetime_text(self, attribute: Attribute, child: etree._Element) -> str:
+    def datetime_text(self, _: Attribute, child: etree._Element) -> str:
         text = (child.text or "").strip()
         parse_datetime(text)
         return text
 
-    def instant(self, attribute: Attribute, child: etree._Element) -> Any:
+    def instant(self, _: Attribute, child: etree._Element) -> Any:
         text = (child.text or "").strip()
         if not _INSTANT.fullmatch(text):
             raise _bad(
@@ -549,7 +549,7 @@ class ElementReader:
             raise _bad("the indeterminatePosition 'before'", "indeterminatePosition 'before'", indeterminate)
         return {"value": text, "indeterminate": indeterminate}
 
-    def height(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+    def height(self, _: Attribute, child: etree._Element) -> dict[str, Any]:
         numbers = (child.text or "").split()
         srs = child.get("srsName")
         if srs is not None and not srs.endswith(("/5799", ":5799", "/7416", ":7416")):
@@ -561,7 +561,7 @@ class ElementReader:
         height = _number(numbers[-1])
         return {"height_m": None if height == -99 else height}
 
-    def media(self, attribute: Attribute, child: etree._Element) -> dict[str, Any]:
+    def media(self, _: Attribute, child: etree._Element) -> dict[str, Any]:
         text = (child.text or "").strip()
         known = catalogue().media_types
         if text not in known:
@@ -571,7 +571,7 @@ class ElementReader:
             self._changed("LER-MEDIA-TYPE", written, known[text], child)
         return {"value": text, "type": known[text]}
 
-    def uri(self, attribute: Attribute, child: etree._Element) -> str:
+    def uri(self, _: Attribute, child: etree._Element) -> str:
         text = (child.text or "").strip()
         parts = PurePosixPath(text).parts
         if not text or ":" in text or "\\" in text or text.startswith("/") or ".." in parts:
@@ -608,7 +608,7 @@ class ElementReader:
         return self.contact_profile(profile)
 
     def contact_profile(self, profile: etree._Element) -> dict[str, Any]:
-        """Return the fields of a ``Kontaktprofil``; its id is left out when it is the one made from the feature's."""
+        """Return the fields of a ``Kontaktprofil``, without its id when that was made from the feature's."""
         entry, by_tag = self._classes[profile.tag]
         path = self._path
         fields, _ = self._attributes(entry, by_tag, profile)

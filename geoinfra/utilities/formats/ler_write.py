@@ -6,8 +6,9 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO, overload
 
 import numpy as np
 import orjson
@@ -70,7 +71,7 @@ def write_answer(target: Path | BinaryIO, header: AnswerHeader, batches: Iterabl
                     raise InvalidInput("An answer holds the features of one owner only.")
                 member = classes[feature_class].member
                 if member not in groups:
-                    groups[member] = stack.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: S306
+                    groups[member] = stack.enter_context(tempfile.SpooledTemporaryFile(_SPOOL_BYTES))
                 groups[member].write(_member(member, element, owner))
                 count += 1
         if count and not header.response_type.carries_features:
@@ -86,7 +87,7 @@ def write_answer(target: Path | BinaryIO, header: AnswerHeader, batches: Iterabl
 
 
 def fragments(batch: FeatureBatch) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the owner, the class and the canonical element of each row; made anew where the batch has none."""
+    """Yield owner, class and canonical element of each row; elements are made where the batch has none."""
     elements = batch.columns.get("gml")
     if elements is None:
         elements = _elements(batch)
@@ -130,7 +131,8 @@ def _head(header: AnswerHeader) -> bytes:
         raise InvalidInput(f"'{header.answer_id[:80]}' cannot identify an answer.", hint="Use a UUID.")
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<ler:Graveforespoergselssvar {namespace_declarations()} gml:id="{root_id}" schemaVersion="{model}">',
+        f"<ler:Graveforespoergselssvar {namespace_declarations()}"
+        f' gml:id="{root_id}" schemaVersion="{model}">',
         f"<ler:id>{escape(header.answer_id)}</ler:id>",
         f"<ler:type>{escape(header.response_type)}</ler:type>",
     ]
@@ -157,10 +159,13 @@ def contact_element(contact: Contact, gml_id: str, extra: str = "") -> str:
     return f'<ler:Kontaktprofil gml:id="{escape(gml_id)}">{inner}{extra}</ler:Kontaktprofil>'
 
 
-def iso_time(moment: Any) -> str:
-    """Write a date-time as XML Schema wants it; UTC ends in ``Z``."""
-    text: str = moment.isoformat()
-    return text.replace("+00:00", "Z")
+@overload
+def iso_time(moment: date) -> str: ...
+@overload
+def iso_time(moment: date | None) -> str | None: ...
+def iso_time(moment: date | None) -> str | None:
+    """Write a date or date-time as XML Schema wants it; UTC ends in ``Z``."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The utility-line package: ``consolidated.gml`` and ``LedningsejerStatusListe.xml``, out and in.
 
-A package holds the features of all owners in one document. Each carries, without namespace, its ``objectType``, its
-owner (``ledningsejer``) and the number of the interest area (``indberetningsNr``). Writing joins the canonical
-elements that the rows carry; nothing is decoded.
+A package holds the features of all owners in one document. Each carries, without namespace, ``objectType``, its
+owner (``ledningsejer``) and the number of the interest area (``indberetningsNr``). Writing joins the
+canonical elements that the rows carry; nothing is decoded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from geoinfra.errors import Finding, InvalidInput, NotFound, Report, Severity, U
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
-from geoinfra.utilities.formats.ler_read import Answer, ElementReader, own_classes, parse_datetime
+from geoinfra.utilities.formats.ler_read import Answer, ElementReader, own_classes
 from geoinfra.utilities.formats.ler_write import contact_element, fragments, iso_time, opened_for_writing
 from geoinfra.utilities.formats.request import (
     LERGML,
@@ -257,8 +257,8 @@ def _package_element(enquiry: EnquiryInfo) -> str:
     fields = _fields(
         "lergml:",
         [
-            ("oprettet_dato", enquiry.created_at and iso_time(enquiry.created_at)),
-            ("aendret_dato", enquiry.changed_at and iso_time(enquiry.changed_at)),
+            ("oprettet_dato", iso_time(enquiry.created_at)),
+            ("aendret_dato", iso_time(enquiry.changed_at)),
         ],
     )
     return f'<lergml:Ledningspakke gml:id="ledningspakke.1">{fields}</lergml:Ledningspakke>'
@@ -277,15 +277,14 @@ def _owner_elements(owner: PackageOwner) -> Iterator[str]:
             "ler:",
             [
                 ("type", owner.response_type),
-                ("forventetAfleveringstidspunkt", owner.expected_at and iso_time(owner.expected_at)),
-                ("gyldigTil", owner.valid_to and owner.valid_to.isoformat()),
+                ("forventetAfleveringstidspunkt", iso_time(owner.expected_at)),
+                ("gyldigTil", iso_time(owner.valid_to)),
                 ("typeSupplerendeInfo", owner.supplementary_info),
             ],
         )
         own = f"{owner.cvr}.{number}"
-        yield (
-            f'<ler:UtilityPackageInfo gml:id="utilitypackageinfo.{own}">{info}{marks}</ler:UtilityPackageInfo>'
-        )
+        head = f'<ler:UtilityPackageInfo gml:id="utilitypackageinfo.{own}">'
+        yield f"{head}{info}{marks}</ler:UtilityPackageInfo>"
         if owner.contact is not None:
             suffix = f".{number}" if position else ""
             own_id = owner.contact.gml_id or "kontakt"
@@ -431,17 +430,20 @@ class _Survey:
         self._times: dict[str, datetime] = {}
 
     def enquiry(self) -> EnquiryInfo | None:
-        return replace(self._dig, **self._times) if self._dig else None
+        if self._dig is None:
+            return None
+        created, changed = self._times.get("oprettet_dato"), self._times.get("aendret_dato")
+        return replace(self._dig, created_at=created, changed_at=changed)
 
     def take(self, element: etree._Element) -> None:
         name = etree.QName(element).localname
         if name == "Graveforesp":
             self._dig = _enquiry(element)
         elif name == "Ledningspakke":
-            for field, own in (("oprettet_dato", "created_at"), ("aendret_dato", "changed_at")):
+            for field in ("oprettet_dato", "aendret_dato"):
                 text = dig_text(element, field)
                 if text:
-                    self._times[own] = _moment(text)
+                    self._times[field] = _moment(text)
         else:
             cvr = _mark(element, "ledningsejer") or _text(element, "cvr")
             if re.fullmatch(r"[0-9]{8}", cvr):

@@ -264,4 +264,5 @@ def _gml_2(polygon: shapely.Polygon) -> str:
         f"<gml:innerBoundaryIs>{ring(list(one.coords))}</gml:innerBoundaryIs>" for one in polygon.interiors
     )
     outer = ring(list(polygon.exterior.coords))
-    return f'<gml:Polygon srsName="EPSG:25832"><gml:outerBoundaryIs>{outer}</gml:outerBoundaryIs>{inner}</gml:Polygon>'
+    boundary = f"<gml:outerBoundaryIs>{outer}</gml:outerBoundaryIs>{inner}"
+    return f'<gml:Polygon srsName="EPSG:25832">{boundary}</gml:Polygon>'
