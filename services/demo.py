@@ -18,11 +18,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from geoinfra import sample
 from geoinfra.access import Role
 from geoinfra.cli.commands import err, progress_fraction
 from geoinfra.errors import GeoinfraError
-from geoinfra.sample.loading import load_town
 from geoinfra.storage import Store, open_store, organisations, schema
 from services.cli import require_free_port
 from services.security import DEMO_TOKENS
@@ -74,6 +72,9 @@ def _is_loaded(store: Store) -> bool:
 
 
 def _load(store: Store, size: str) -> None:
+    from geoinfra import sample
+    from geoinfra.sample.loading import load_town
+
     with tempfile.TemporaryDirectory(prefix="geoinfra-town-") as folder:
         with progress_fraction("Building the town") as progress:
             sample.generate_town(Path(folder), size, progress=progress)

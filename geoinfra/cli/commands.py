@@ -16,12 +16,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from geoinfra import sample
 from geoinfra.access import Access, Role
 from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report
 from geoinfra.flows.deliveries import deliver, publish_file
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry
-from geoinfra.flows.handlers import HANDLERS
 from geoinfra.flows.owners import read_interest_areas
 from geoinfra.storage import Store, open_store, organisations
 from geoinfra.storage.jobs import Worker
@@ -184,6 +182,8 @@ def _acting(store: Store, cvr: str, *roles: Role) -> Access:
 
 def _packaged(store: Store, access: Access, filed: Enquiry) -> Enquiry:
     """Run waiting jobs here until the package is there, beside a worker or without one."""
+    from geoinfra.flows.handlers import HANDLERS
+
     worker = Worker(store, HANDLERS)
     deadline = datetime.now(UTC) + timedelta(seconds=120)
     while filed.package is None and datetime.now(UTC) < deadline:
@@ -305,6 +305,8 @@ def sample_town_command(
     seed: Annotated[int, typer.Option(help="The same seed gives the same town.")] = 20261124,
 ) -> None:
     """Make the fictitious town Havnsby: layers, owners, LER deliveries, terrain."""
+    from geoinfra import sample
+
     with progress_fraction("Building the town") as progress:
         summary = sample.generate_town(folder, size, seed=seed, lines=lines, progress=progress)
     out.print(str(summary), markup=False)

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import pyproj
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoinfra import crs
 from geoinfra.errors import UnreadableFile
@@ -42,6 +40,9 @@ def read_layer(
     UnreadableFile
         GDAL cannot open the file or layer, it has no CRS, no geometry or no row.
     """
+    import pyogrio  # takes seconds to import (it brings pandas along); only publishing needs it
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     try:
         info = pyogrio.read_info(path, layer=layer, force_total_bounds=False)
     except (DataSourceError, DataLayerError, ValueError) as error:
@@ -117,9 +118,11 @@ def _batches(
     source_crs: str,
     features: int,
 ) -> Iterator[FeatureBatch]:
+    from pyogrio.raw import read
+
     seen: set[str] = set()
     for start in range(0, features, BATCH_ROWS * 10):
-        meta, fids, geometry, values = pyogrio.raw.read(
+        meta, fids, geometry, values = read(
             path,
             layer=layer,
             skip_features=start,
