@@ -846,7 +846,7 @@ class Intake:
     def _add_bytes(self, name: str, values: Sequence[bytes | None]) -> None:
         lengths = [-1 if value is None else len(value) for value in values]
         self._digest(f"{name} lengths").update(np.array(lengths, dtype="<i8").tobytes())
-        self._digest(name).update(b"".join(value for value in values if value))
+        self._digest(name).update(b"".join(filter(None, values)))
 
     def _geometry(
         self, values: Sequence[bytes | None], size: int
@@ -899,30 +899,50 @@ class Intake:
 def _clean(column: Column, values: Sequence[Any]) -> list[Any]:
     """Check the type of every value; make numbers finite, times uniform."""
     kind = column.type
-    clean = [value.item() if isinstance(value, np.generic) else value for value in values]
-    kinds = set(map(type, clean)) - {type(None)}
+    kinds = set(map(type, values)) - {type(None)}
+    if any(issubclass(k, np.generic) for k in kinds):
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
+        kinds = set(map(type, values)) - {type(None)}
     if not kinds <= set(_ADMITTED[kind]):
         found = ", ".join(sorted(k.__name__ for k in kinds - set(_ADMITTED[kind])))
         raise InvalidInput(f"The column '{column.name}' holds {kind} values, and {found} came.")
-    if str in kinds:
-        return _clean_texts(column, clean)
-    if kind is ColumnType.REAL:
-        return [float(v) if v is not None and np.isfinite(v) else None for v in clean] if kinds else clean
-    if kind is ColumnType.INTEGER and any(v is not None and not -(2**63) <= v < 2**63 for v in clean):
-        raise InvalidInput(f"A number in '{column.name}' does not fit 64 bits.")
-    return clean
+    if not kinds or kind in (ColumnType.BOOLEAN, ColumnType.BLOB):
+        return list(values)
+    return _clean_numbers(column, values) if str not in kinds else _clean_texts(column, values)
 
 
-def _clean_texts(column: Column, values: list[Any]) -> list[Any]:
-    joined = "".join(value for value in values if value)
-    if "\x00" in joined or any("\ud800" <= c <= "\udfff" for c in set(joined)):
+def _clean_numbers(column: Column, values: Sequence[Any]) -> list[Any]:
+    try:
+        if column.type is ColumnType.INTEGER:
+            np.array([value for value in values if value is not None], dtype=np.int64)
+            return list(values)
+        numbers = np.array(values, dtype=np.float64)
+    except OverflowError:
+        raise InvalidInput(f"A number in '{column.name}' does not fit 64 bits.") from None
+    finite = np.isfinite(numbers)
+    if finite.all():
+        return numbers.tolist()
+    return [value if good else None for value, good in zip(numbers.tolist(), finite.tolist(), strict=True)]
+
+
+def _clean_texts(column: Column, values: Sequence[Any]) -> list[Any]:
+    joined = "".join(filter(None, values))
+    if "\x00" in joined or not _is_utf8(joined):
         raise InvalidInput(f"A text in '{column.name}' holds characters that no text can hold.")
     if column.type is ColumnType.DATE:
         return [_matched(column, _DATE, value).group() if value is not None else None for value in values]
     if column.type is ColumnType.DATETIME:
         found = [_matched(column, _DATETIME, value) if value is not None else None for value in values]
         return [None if m is None else f"{m[1]}.{(m[2] or '').ljust(3, '0')}Z" for m in found]
-    return values
+    return list(values)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _matched(column: Column, pattern: re.Pattern[str], value: str) -> re.Match[str]:

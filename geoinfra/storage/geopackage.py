@@ -68,7 +68,8 @@ _SQL_TYPES = {
     ColumnType.BLOB: "BLOB",
 }
 _HAS_BOUNDS = Condition("EXISTS (SELECT 1 FROM rtree_features_geom_rowid e WHERE e.rowid = f.fid)")
-_CANDIDATE = np.dtype("i8, f8, f8, f8, f8")
+_CELL = np.dtype([("id", ">i8"), ("box", ">f4", (4,))])  # of an R*Tree node: minx, maxx, miny, maxy
+_NEIGHBOURS = 32
 _BOOLEANS = {None: None, 0: False, 1: True}
 
 
@@ -229,11 +230,22 @@ class _Region:
         self.boxes: list[Bounds] = [(b[0], b[1], b[2], b[3]) for b in boxes.tolist()]
 
     def surely(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Mark the bounds that lie inside, so that no geometry needs to be read."""
-        known = ~np.isnan(boxes[:, 0])
-        sure = np.zeros(len(boxes), dtype=bool)
-        sure[known] = shapely.covers(self.geometry, shapely.box(*boxes[known].T))
+        """Mark the bounds that lie inside, so that no geometry needs to be read; neighbours are tried together."""
+        if not len(boxes):
+            return np.zeros(0, dtype=bool)
+        starts = np.arange(0, len(boxes), _NEIGHBOURS)
+        low = np.minimum.reduceat(boxes[:, :2], starts)
+        high = np.maximum.reduceat(boxes[:, 2:], starts)
+        sure = np.repeat(self._covers(np.hstack([low, high])), _NEIGHBOURS)[: len(boxes)]
+        rest = ~sure
+        sure[rest] = self._covers(boxes[rest])
         return sure
+
+    def _covers(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        known = ~np.isnan(boxes[:, 0])
+        inside = np.zeros(len(boxes), dtype=bool)
+        inside[known] = shapely.covers(self.geometry, shapely.box(*boxes[known].T))
+        return inside
 
     def touched(self, shapes: NDArray[Any]) -> NDArray[np.bool_]:
         """Decide exactly."""
@@ -345,6 +357,8 @@ class _Search:
         unsure = np.full(len(fids), self.without is not None)
         for region in self.regions:
             unsure |= ~region.surely(boxes)
+        order = np.argsort(fids)
+        fids, unsure = fids[order], unsure[order]
         kept: list[NDArray[np.int64]] = []
         total = 0
         step = len(fids) if limit is None else max(2 * limit, 5000)
@@ -374,26 +388,24 @@ class _Search:
         return good
 
     def _candidates(self, connection: sqlite3.Connection) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Numbers (ascending) and 32-bit bounds (NaN: not looked up) of rows that may meet the regions."""
+        """Numbers, in any order, and 32-bit bounds (NaN: not looked up) of rows that may meet the regions."""
         by_identifier = "feature_id" in self.query.equal
         windows = self._windows()
         if by_identifier or not windows:
             sql = f"SELECT f.fid FROM features f WHERE {self.condition.sql} ORDER BY f.fid"
             fids = _fids(connection.execute(sql, self.condition.parameters))
             return fids, np.full((len(fids), 4), np.nan)
-        sql = "SELECT r.id, r.minx, r.miny, r.maxx, r.maxy FROM rtree_features_geom r"
+        fids, boxes = _lookup(connection, windows)
         if self.needs_rows:
-            sql += " CROSS JOIN features f ON f.fid = r.id"
-        sql += " WHERE r.maxx >= ? AND r.maxy >= ? AND r.minx <= ? AND r.miny <= ?"
-        sql += f" AND {self.condition.sql}" if self.needs_rows else ""
-        found = [
-            np.fromiter(connection.execute(sql, (*window, *self.condition.parameters)), dtype=_CANDIDATE)
-            for window in windows
-        ]
-        fids, at = np.unique(np.concatenate([table["f0"] for table in found]), return_index=True)
-        names = ("f1", "f2", "f3", "f4")
-        boxes = np.column_stack([np.concatenate([table[name] for table in found]) for name in names])
-        return fids, boxes[at]
+            met = self._met(connection, fids)
+            return fids[met], boxes[met]
+        return fids, boxes
+
+    def _met(self, connection: sqlite3.Connection, fids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Mark the rows for which SQL's part of the condition holds."""
+        sql = f"SELECT f.fid FROM features f WHERE f.fid IN (SELECT value FROM json_each(?)) AND {self.condition.sql}"
+        met = _fids(connection.execute(sql, (_as_json(fids), *self.condition.parameters)))
+        return np.isin(fids, met)
 
     def _windows(self) -> list[Bounds]:
         """Boxes to look up: those of the narrowest region, each cut down by what all others demand."""
@@ -411,6 +423,43 @@ class _Search:
             min(b[3] for b in wholes),
         )
         return [(max(b[0], low_e), max(b[1], low_n), min(b[2], high_e), min(b[3], high_n)) for b in narrowest]
+
+
+def _lookup(
+    connection: sqlite3.Connection, windows: Sequence[Bounds]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Walk the R*Tree a level at a time; neighbours come together.
+
+    Reading its nodes whole is some twenty times faster than a row at a time through SQLite's own walk.
+    """
+    nodes = np.array([1])
+    levels: int | None = None
+    while True:
+        sql = "SELECT data FROM rtree_features_geom_node WHERE nodeno IN (SELECT value FROM json_each(?))"
+        blobs = [row[0] for row in connection.execute(sql, (_as_json(nodes),))]
+        if levels is None:
+            levels = int.from_bytes(blobs[0][:2], "big")
+        ids, boxes = _cells(blobs)
+        met = np.zeros(len(ids), dtype=bool)
+        for min_e, min_n, max_e, max_n in windows:
+            east = (boxes[:, 0] <= max_e) & (boxes[:, 2] >= min_e)
+            met |= east & (boxes[:, 1] <= max_n) & (boxes[:, 3] >= min_n)
+        ids, boxes = ids[met], boxes[met]
+        if levels == 0 or not len(ids):
+            return ids, boxes
+        nodes, levels = ids, levels - 1
+
+
+def _cells(blobs: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Ids and bounds in the nodes."""
+    if not blobs:
+        return np.empty(0, dtype=np.int64), np.empty((0, 4))
+    raw = np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(len(blobs), -1)
+    counts = raw[:, 2].astype(np.int64) * 256 + raw[:, 3]
+    capacity = (raw.shape[1] - 4) // _CELL.itemsize
+    cells = np.ascontiguousarray(raw[:, 4 : 4 + capacity * _CELL.itemsize]).view(_CELL)
+    used = cells[np.arange(capacity) < counts[:, np.newaxis]]
+    return used["id"].astype(np.int64), used["box"].astype(np.float64)[:, [0, 2, 1, 3]]
 
 
 def _hull(boxes: Sequence[Bounds]) -> Bounds:
@@ -726,9 +775,9 @@ def _node_starts(entries: int, capacity: int) -> list[int]:
 def _node_blobs(
     ids: NDArray[np.int64], boxes: NDArray[np.float32], starts: Sequence[int], node_bytes: int, depth: int
 ) -> Iterator[bytes]:
-    cells = np.empty(len(ids), dtype=[("id", ">i8"), ("box", ">f4", (4,))])
+    cells = np.empty(len(ids), dtype=_CELL)
     cells["id"] = ids
-    cells["box"] = boxes[:, [0, 2, 1, 3]]  # minx, maxx, miny, maxy
+    cells["box"] = boxes[:, [0, 2, 1, 3]]
     for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
         head = depth.to_bytes(2, "big") + (end - start).to_bytes(2, "big")
         yield (head + cells[start:end].tobytes()).ljust(node_bytes, b"\x00")
