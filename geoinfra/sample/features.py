@@ -83,7 +83,15 @@ def draw_history(rng: np.random.Generator, first_year: int, last_year: int) -> H
     if fate < 0.09:
         year, month = (2024, 2025, 2026)[int(age * 3)], 1 + int(day * 9)
         vertical = "<= 0.25 m" if precision < 0.7 else "<= 0.50 m"
-        return History(f"{year}-{month:02d}-{1 + int(day * 28):02d}", "i drift", True, False, "<= 0.25 m", vertical, "known")
+        return History(
+            f"{year}-{month:02d}-{1 + int(day * 28):02d}",
+            "i drift",
+            True,
+            False,
+            "<= 0.25 m",
+            vertical,
+            "known",
+        )
     year = min(2022, first_year + int(age * (last_year - first_year + 1)))
     established: str | Properties = f"{year}-{1 + int(day * 12):02d}-{1 + int(precision * 28):02d}"
     if year < 1985 or quality < 0.15:
@@ -95,10 +103,10 @@ def draw_history(rng: np.random.Generator, first_year: int, last_year: int) -> H
         status = NIL
     step = min(4, int(precision * precision * 4.2) + (year < 1980))
     accuracy: str | Properties = NIL if quality > 0.96 else _CLASSES[step]
-    vertical = NIL if quality > 0.9 else _CLASSES[min(4, step + 1)]
+    height_class: str | Properties = NIL if quality > 0.9 else _CLASSES[min(4, step + 1)]
     unknown = 0.55 if year < 1980 else 0.3
     heights = "none" if quality < unknown else "partly" if quality > 0.95 else "known"
-    return History(established, status, False, False, accuracy, vertical, heights)
+    return History(established, status, False, False, accuracy, height_class, heights)
 
 
 def line_properties(

@@ -59,7 +59,9 @@ class Layer:
         heights = history.heights
         if feature_class in ("Elledning", "Telekommunikationsledning") and history.recent:
             heights = "none" if float(self.rng.random()) < 0.35 else "known"
-        return Draft(feature_class, self.next_id(), properties, shapely.LineString(course), depth_m, None, heights)
+        return Draft(
+            feature_class, self.next_id(), properties, shapely.LineString(course), depth_m, None, heights
+        )
 
     def component(
         self, feature_class: str, place: Array, history: History, depth_m: float, /, **extra: Any

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from geoinfra.sample.features import Array, Draft, History, Properties, draw_history, line_properties, mm
+from geoinfra.sample.features import NIL, Array, Draft, History, Properties, draw_history, line_properties, mm
 from geoinfra.sample.layer import YEARS, Layer, stops_every
 from geoinfra.sample.sewers import sewer
 from geoinfra.sample.site import SLOTS, Site, cut, lengths_along
@@ -61,7 +61,7 @@ def low_voltage(site: Site) -> Iterator[Draft]:
                 "Elkomponent", piece[0], history, 0.0, type="kabelskab", spaendingsniveau=_THREE_PHASE,
                 niveau="delvist under terræn",
             )  # fmt: skip
-    for way in site.services("low-voltage", -0.8, lambda building, section: True):
+    for way in site.services("low-voltage", -0.8):
         history = draw_history(layer.rng, max(1955, way.building.year - 2), 2021)
         yield layer.line(
             "Elledning", way.course, history, "farlig", float(layer.rng.uniform(0.35, 0.55)), 25,
@@ -91,7 +91,7 @@ def medium_voltage(site: Site) -> Iterator[Draft]:
                 )
         if section.index % 5 == 0:
             middle = (section.from_m + section.to_m) / 2.0
-            side = SLOTS["medium-voltage"](street.road_class)
+            side = SLOTS["medium-voltage"].offset_m(street.road_class)
             yield layer.component(
                 "Elkomponent", _square(street, middle, side, 1.1, 0.45), history, -1.6, type="station",
                 spaendingsniveau=_kv(10), niveau="over terræn", fareklasse="meget farlig",
@@ -111,7 +111,9 @@ def lighting(site: Site) -> Iterator[Draft]:
                 "Elledning", piece, history, "farlig", float(layer.rng.uniform(0.35, 0.5)), 22,
                 type="vejbelysningskabel", spaendingsniveau=_THREE_PHASE,
             )  # fmt: skip
-            yield layer.component("Elkomponent", piece[0], history, 0.0, type="belysningsarmatur", niveau="over terræn")
+            yield layer.component(
+                "Elkomponent", piece[0], history, 0.0, type="belysningsarmatur", niveau="over terræn"
+            )
         if section.index % 6 == 0:
             yield layer.component(
                 "Elkomponent", course[len(course) // 2], history, 0.0, type="tændskab/gadelys",
@@ -159,6 +161,10 @@ def _phases(layer: Layer, piece: Array, history: History) -> Iterator[Draft]:
 
 def _routes(site: Site, kind: str) -> Iterator[Array]:
     """Yield the routes of a kind, with a vertex at least every 15 m so that they follow the ground."""
+    verge = site.plan.routes_along.get(kind)
+    for section in site.mains:
+        if site.network.streets[section.street].name == verge:
+            yield site.course(section, kind)
     for route in site.plan.routes.get(kind, ()):
         yield shapely.get_coordinates(shapely.segmentize(route, 15.0))
 
@@ -187,7 +193,7 @@ def water(site: Site) -> Iterator[Draft]:
                 )  # fmt: skip
     for point, street in _junction_points(site, "water", site.mains):
         yield layer.component("Vandkomponent", point, layer.history(street.zone), 1.1, type="ventil")
-    for way in site.services("water", 0.25, lambda building, section: True):
+    for way in site.services("water", 0.25):
         history = draw_history(layer.rng, max(1940, way.building.year - 2), 2021)
         yield layer.line(
             "Vandledning", way.course, history, "ikke farlig", float(layer.rng.uniform(1.2, 1.4)), 40,
@@ -208,7 +214,7 @@ def _along(course: Array, share: float) -> Array:
 def heating(site: Site) -> Iterator[Draft]:
     """District heating in pairs: supply and return mains, valves, and pairs to the houses."""
     layer = Layer(site, "heating", "fjv")
-    sections = [s for s in site.mains if site.in_heated[s.index]]
+    sections = [s for s in site.mains if s.index in site.heated]
     for section in sections:
         street = layer.street(section)
         history = layer.history(street.zone)
@@ -216,9 +222,8 @@ def heating(site: Site) -> Iterator[Draft]:
         yield from _heat_pair(layer, section, history, diameter)
     for point, street in _junction_points(site, "heating-supply", sections):
         yield layer.component("TermiskKomponent", point, layer.history(street.zone), 0.7, type="ventil")
-    heated = site.in_heated
     for slot, shift, celsius in (("heating-supply", 0.62, 75), ("heating-return", 0.74, 40)):
-        for way in site.services(slot, shift, lambda building, section: bool(heated[section])):
+        for way in site.services(slot, shift, site.heated):
             history = draw_history(layer.rng, max(1970, way.building.year), 2021)
             yield layer.line(
                 "TermiskLedning", way.course, history, "farlig", 0.65, 77, type="stikledning",
@@ -241,7 +246,7 @@ def _heat_pair(layer: Layer, section: Section, history: History, diameter_mm: fl
 def gas(site: Site) -> Iterator[Draft]:
     """Gas where there is no district heating: distribution in the right footway, services at 0.9 m."""
     layer = Layer(site, "gas", "gas")
-    sections = [s for s in site.mains if _has_gas(site, s.index)]
+    sections = [s for s in site.mains if s.index in site.gassed]
     for section in sections:
         street = layer.street(section)
         history = draw_history(layer.rng, 1984, 2012)
@@ -255,17 +260,13 @@ def gas(site: Site) -> Iterator[Draft]:
             )  # fmt: skip
     for point, _ in _junction_points(site, "gas", sections):
         yield layer.component("Gaskomponent", point, draw_history(layer.rng, 1984, 2012), 0.8, type="ventil")
-    for way in site.services("gas", 0.5, lambda building, section: _has_gas(site, section)):
+    for way in site.services("gas", 0.5, site.gassed):
         history = draw_history(layer.rng, max(1984, way.building.year), 2014)
         yield layer.line(
             "Gasledning", way.course, history, "farlig", 0.9, 32, type="stikledning",
             tryk={"value": 4, "uom": "bar"}, medietype="naturgas", udvendigFarve=["gul"],
         )  # fmt: skip
         yield layer.component("Gaskomponent", way.course[0], history, 0.85, type="anboring")
-
-
-def _has_gas(site: Site, section: int) -> bool:
-    return not site.in_heated[section] or (not site.plan.hand_drawn and section % 3 == 0)
 
 
 def gas_transmission(site: Site) -> Iterator[Draft]:
@@ -279,7 +280,9 @@ def gas_transmission(site: Site) -> Iterator[Draft]:
                 tryk={"value": 50, "uom": "bar"}, medietype="naturgas", udvendigMateriale="stål",
                 sikkerhedshensyn="Højtryksgas: gravning inden for 5 m kun med tilsyn.",
             )  # fmt: skip
-            yield layer.component("Gaskomponent", piece[0], history, -1.2, type="afmærkningsstander", niveau="over terræn")
+            yield layer.component(
+                "Gaskomponent", piece[0], history, -1.2, type="afmærkningsstander", niveau="over terræn"
+            )
         yield layer.component(
             "Gaskomponent", route[-1], history, 0.0, type="MR-station", niveau="over terræn",
             fareklasse="meget farlig",
@@ -318,7 +321,7 @@ def fibre(site: Site) -> Iterator[Draft]:
     for point, _ in _junction_points(site, "fibre", site.mains):
         history = draw_history(layer.rng, 2006, 2022)
         yield layer.component("Telekommunikationskomponent", point, history, 0.1, type="brønd")
-    for way in site.services("fibre", -0.5, lambda building, section: building.index % 8 != 0):
+    for way in site.services("fibre", -0.5, leave_out=8):
         history = draw_history(layer.rng, max(2006, way.building.year), 2022)
         yield layer.line(
             "Telekommunikationsledning", way.course, history, "ikke farlig",
@@ -353,7 +356,7 @@ def copper(site: Site) -> Iterator[Draft]:
     """The older copper and coax network in the right footway."""
     layer = Layer(site, "copper", "kob")
     for section in site.mains:
-        if not site.in_copper[section.index]:
+        if section.index not in site.copper:
             continue
         zone = layer.street(section).zone
         history = draw_history(layer.rng, max(1948, YEARS[zone][0]), 2001)
@@ -364,15 +367,65 @@ def copper(site: Site) -> Iterator[Draft]:
                 "Telekommunikationsledning", piece, history, "ikke farlig", depth, 28, type="kobberkabel"
             )
             yield layer.component("Telekommunikationskomponent", piece[0], history, 0.0, type="fordelerboks")
-    served = site.in_copper
-    for kind, shift, share in (("kobberkabel", -0.3, 5), ("coaxkabel", -0.15, 3)):
-        ways = site.services("copper", shift, lambda b, s, n=share: bool(served[s]) and b.index % n != 0)  # type: ignore[misc]
+    for kind, shift, leave_out in (("kobberkabel", -0.3, 5), ("coaxkabel", -0.15, 3)):
+        ways = site.services("copper", shift, site.copper, leave_out)
         for way in ways:
             history = draw_history(layer.rng, max(1952, min(1998, way.building.year)), 2006)
             depth = float(layer.rng.uniform(0.3, 0.45))
             yield layer.line(
                 "Telekommunikationsledning", way.course, history, "ikke farlig", depth, 12, type=kind
             )
+
+
+# ------------------------------------------------------------------------------------------- the rest
+
+
+def other(site: Site) -> Iterator[Draft]:
+    """Traffic-signal cables at large junctions, and old lines of which nobody knows the supply."""
+    layer = Layer(site, "other", "div")
+    for section in site.mains:
+        street = layer.street(section)
+        course = site.course(section, "lighting")
+        if street.road_class.rank == 3 and section.length_m > 40.0:
+            history = draw_history(layer.rng, 1978, 2020)
+            signal = cut(course, np.array([35.0]))[0]
+            yield layer.line(
+                "AndenLedning", signal, history, "farlig", 0.6, 30, forsyningsart="other: trafiksignal",
+                type="signalkabel",
+            )  # fmt: skip
+            yield layer.component(
+                "AndenKomponent",
+                signal[-1],
+                history,
+                0.0,
+                forsyningsart="other: trafiksignal",
+                type="signalskab",
+            )
+        if section.index % 17 == 3:
+            yield _found_line(layer, street.between(section.from_m + 9.0, section.to_m - 9.0, -0.2))
+
+
+def _found_line(layer: Layer, course: Array) -> Draft:
+    history = History({"value": "1965", "indeterminate": "before"}, NIL, False, False, NIL, NIL, "none")
+    properties = line_properties(
+        history,
+        "farlig",
+        0.6,
+        60,
+        layer.rng,
+        ejerskabsforhold="uden ejer",
+        supplerendeInfo="Fundet ved gravning.",
+    )
+    properties.update(fareklasse=NIL, vejledendeDybde=NIL)
+    return Draft(
+        "LedningUkendtForsyningsart",
+        layer.next_id(),
+        properties,
+        shapely.LineString(course),
+        0.6,
+        None,
+        "none",
+    )
 
 
 LAYERS: dict[str, Callable[[Site], Iterator[Draft]]] = {
@@ -388,5 +441,6 @@ LAYERS: dict[str, Callable[[Site], Iterator[Draft]]] = {
     "oil": oil,
     "fibre": fibre,
     "copper": copper,
+    "other": other,
 }
 """Layer -> the function that lays it."""

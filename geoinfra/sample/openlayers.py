@@ -39,7 +39,10 @@ def not_for_building(plan: Plan) -> shapely.Geometry:
     """Return the ground that houses keep clear of: water, parks and the corridors of transmission lines."""
     min_e, min_n, max_e, max_n = plan.bounds
     wide = (min_e - 50.0, min_n - 300.0, max_e + 50.0, max_n)
-    parts: list[shapely.Geometry] = [sea(wide).buffer(12.0), stream_line(max_n).buffer(14.0)]
+    parts: list[shapely.Geometry] = [
+        shapely.buffer(sea(wide), 12.0),
+        shapely.buffer(stream_line(max_n), 14.0),
+    ]
     parts += [polygon for kind, _, polygon in plan.greens if kind != "churchyard"]
     parts += [route.buffer(10.0) for routes in plan.routes.values() for route in routes]
     return shapely.union_all(parts)
@@ -72,7 +75,9 @@ class OpenLayers:
     def __exit__(self, *exception: object) -> None:
         return None
 
-    def _append(self, layer: str, geometries: Sequence[shapely.Geometry], columns: dict[str, list[Any]]) -> None:
+    def _append(
+        self, layer: str, geometries: Sequence[shapely.Geometry], columns: dict[str, list[Any]]
+    ) -> None:
         if not geometries:
             return
         path = self._folder / f"{layer}.gpkg"
@@ -201,7 +206,11 @@ class OpenLayers:
         )
         stream = stream_line(bounds[3]).intersection(frame)
         lines = [part for part in shapely.get_parts(stream) if part.length > 1.0]
-        columns = {"stream_id": [f"å{i}" for i in range(len(lines))], "name": ["Havnsby Å"] * len(lines), "width_m": [4.0] * len(lines)}
+        columns: dict[str, list[Any]] = {
+            "stream_id": [f"å{index}" for index in range(len(lines))],
+            "name": ["Havnsby Å"] * len(lines),
+            "width_m": [4.0] * len(lines),
+        }
         self._append("stream", lines, columns)
 
 

@@ -38,17 +38,38 @@ OWNERS = (
         "99200006", "Sydkyst Transmission A/S", ("el", "gas"), ("transmission", "gas-transmission"),
         "ler@sydkyst.example", "70000102",
     ),
-    Owner("99300000", "Havnsby Vand a.m.b.a.", ("vand",), ("water",), "drift@vand.example", "70000103"),
-    Owner("99400005", "Havnsby Spildevand A/S", ("afløb",), ("sewer",), "kloak@spildevand.example", "70000104"),
+    Owner(
+        "99300000", "Havnsby Vand a.m.b.a.", ("vand",), ("water",),
+        "drift@vand.example", "70000103",
+    ),
+    Owner(
+        "99400005", "Havnsby Spildevand A/S", ("afløb",), ("sewer",),
+        "kloak@spildevand.example", "70000104",
+    ),
     Owner(
         "99500018", "Havnsby Fjernvarme a.m.b.a.", ("fjernvarme/fjernkøling",), ("heating",),
         "varme@fjernvarme.example", "70000105",
     ),
-    Owner("99600004", "Sundgas Distribution A/S", ("gas",), ("gas",), "ledninger@sundgas.example", "70000106"),
-    Owner("99700009", "Østkyst Fiber A/S", ("telekommunikation",), ("fibre",), "grav@fiber.example", "70000107"),
-    Owner("99800003", "Dansk Kobbernet A/S", ("telekommunikation",), ("copper",), "ler@kobber.example", "70000108"),
-    Owner("99010002", "Havnsby Kommune", ("el",), ("lighting",), "vejogpark@kommune.example", "70000109"),
-    Owner("99020008", "Havnsby Olieterminal A/S", ("olie",), ("oil",), "vagt@olie.example", "70000110"),
+    Owner(
+        "99600004", "Sundgas Distribution A/S", ("gas",), ("gas",),
+        "ledninger@sundgas.example", "70000106",
+    ),
+    Owner(
+        "99700009", "Østkyst Fiber A/S", ("telekommunikation",), ("fibre",),
+        "grav@fiber.example", "70000107",
+    ),
+    Owner(
+        "99800003", "Dansk Kobbernet A/S", ("telekommunikation",), ("copper",),
+        "ler@kobber.example", "70000108",
+    ),
+    Owner(
+        "99010002", "Havnsby Kommune", ("el",), ("lighting", "other"),
+        "vejogpark@kommune.example", "70000109",
+    ),
+    Owner(
+        "99020008", "Havnsby Olieterminal A/S", ("olie",), ("oil",),
+        "vagt@olie.example", "70000110",
+    ),
 )  # fmt: skip
 """The ten owners of a dense town."""
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from geoinfra.sample.streams import stream
-from geoinfra.sample.terrain import ORIGIN_E, ORIGIN_N, coast_n
+from geoinfra.sample.terrain import ORIGIN_E, ORIGIN_N
 
-__all__ = ["CLASSES", "Landmark", "Plan", "PlannedStreet", "RoadClass", "district_plan", "havnsby_plan"]
+__all__ = [
+    "CLASSES",
+    "DISTRICT_ROWS",
+    "Landmark",
+    "Plan",
+    "PlannedStreet",
+    "RoadClass",
+    "district_plan",
+    "havnsby_plan",
+]
 
 Points = tuple[tuple[float, float], ...]
 
@@ -71,23 +80,33 @@ class Plan:
     ----------
     bounds
         Area in EPSG:25832 metres.
+    main_street
+        Name of the street on which examples dig.
     routes
-        Kind (``60kv``, ``gas-transmission``, ``oil``) -> lines in EPSG:25832 outside the street sections.
+        Kind (``60kv``, ``gas-transmission``, ``oil``) -> lines in EPSG:25832 across country.
+    routes_along
+        Kind -> name of the street whose verge it follows instead.
     heated
         Area of district heating; gas serves the rest.
-    separate
-        Area with separate rain and waste water; combined sewers elsewhere.
+    combined
+        Area with combined sewers; rain and waste water are separate elsewhere.
+    copper
+        Area with the older telephone and coax network.
+    gas_and_heat
+        Whether some streets have both district heating and gas.
     """
 
     bounds: tuple[float, float, float, float]
     streets: tuple[PlannedStreet, ...]
     landmarks: tuple[Landmark, ...]
     greens: tuple[tuple[str, str, shapely.Polygon], ...]
+    main_street: str
     routes: dict[str, tuple[shapely.LineString, ...]]
+    routes_along: dict[str, str]
     heated: shapely.Geometry
     combined: shapely.Geometry
     copper: shapely.Geometry
-    hand_drawn: bool = field(default=False)
+    gas_and_heat: bool
 
 
 _HAVNSBY = """
@@ -148,7 +167,7 @@ Havnekajen|residential|harbour|580,352 575,302 620,284 690,292 780,284 838,302 8
 Engstien|path|none|1085,613 1075,500 1060,420 1085,352
 Strandstien|path|none|140,372 150,318 300,300 450,306 575,302
 Kirkestien|path|none|585,490 540,540 500,640
-"""
+"""  # noqa: E501
 
 _TINY = (
     "Algade", "Nørregade", "Havnegade", "Kirkestræde", "Kongensgade", "Søndergade", "Fiskerstræde",
@@ -220,11 +239,13 @@ def havnsby_plan(*, tiny: bool = False) -> Plan:
         streets,
         tuple(mark for mark in _LANDMARKS if any(s.name == mark.street for s in streets)),
         tuple((kind, name, _polygon(tuple(points))) for kind, name, points in _GREENS),
+        "Algade",
         {kind: lines for kind, lines in routes.items() if lines},
+        {},
         heated=_polygon(((420, 240), (980, 240), (980, 980), (560, 1000), (470, 660), (420, 420))),
         combined=_polygon(((430, 240), (900, 240), (980, 580), (800, 720), (650, 720), (430, 560))),
         copper=_polygon(((0, 200), (1080, 200), (1050, 1010), (0, 1010))),
-        hand_drawn=True,
+        gas_and_heat=False,
     )
 
 
@@ -237,15 +258,18 @@ def _clip(street: PlannedStreet, frame: shapely.Polygon) -> list[PlannedStreet]:
 # ------------------------------------------------------------------------------------------- districts
 
 DISTRICT_M = 1000.0
-_ROWS = 16
+DISTRICT_ROWS = 16
 _COLUMNS = 8
 _FIRST = (
-    "Ahorn Agerhøne Birke Bøge Dahlia Drossel Ege Elme Engblomme Ellekær Fasan Fuglsang Fyrre Gartner Gran "
-    "Gyvel Hassel Havre Hybenrose Hørmark Irisk Jasmin Jernbane Kastanje Kløver Kornblomst Korshøj Kærminde "
-    "Linde Lupin Lyng Lærke Mejse Mælkebøtte Mølle Nattergale Nørremark Odins Perikon Pile Poppel Ranunkel "
-    "Ribes Rosen Rug Rønnebær Skovmærke Slåen Smede Snerle Spurve Stære Syren Søbred Thors Tjørne Tranebær "
-    "Tulipan Ugle Valmue Vibe Vinkel Viol Ærenpris Æble Ørne Østermark Åkande Ålekær"
-).split()
+    "Ahorn", "Agerhøne", "Birke", "Bøge", "Dahlia", "Drossel", "Ege", "Elme", "Engblomme",
+    "Ellekær", "Fasan", "Fuglsang", "Fyrre", "Gartner", "Gran", "Gyvel", "Hassel", "Havre",
+    "Hybenrose", "Hørmark", "Irisk", "Jasmin", "Jernbane", "Kastanje", "Kløver", "Kornblomst",
+    "Korshøj", "Kærminde", "Linde", "Lupin", "Lyng", "Lærke", "Mejse", "Mælkebøtte", "Mølle",
+    "Nattergale", "Nørremark", "Odins", "Perikon", "Pile", "Poppel", "Ranunkel", "Ribes", "Rosen",
+    "Rug", "Rønnebær", "Skovmærke", "Slåen", "Smede", "Snerle", "Spurve", "Stære", "Syren",
+    "Søbred", "Thors", "Tjørne", "Tranebær", "Tulipan", "Ugle", "Valmue", "Vibe", "Vinkel", "Viol",
+    "Ærenpris", "Æble", "Ørne", "Østermark", "Åkande", "Ålekær",
+)  # fmt: skip
 _LAST = ("vej", "vænget", "allé", "gade", "stræde", "toften", "parken", "haven", "bakken", "stien")
 
 
@@ -258,20 +282,20 @@ def district_name(number: int) -> str:
 
 
 def _warp(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bend the lattice so that no street is straight; the same bend everywhere, so districts meet."""
+    """Bend the lattice so that no street is straight; the same bend everywhere, so districts meet; EPSG:25832."""
     e = x + 16.0 * np.sin(y / 140.0) + 9.0 * np.sin(y / 61.0 + x / 290.0) + 7.0 * np.sin(x / 113.0)
     n = y + 19.0 * np.sin(x / 170.0 + 0.7) + 8.0 * np.sin(x / 71.0 + y / 310.0)
-    return np.column_stack([e, n])
+    return np.column_stack([e + ORIGIN_E, n + ORIGIN_N])
 
 
 def _lattice_street(
     number: int, rank: str, zone: str, xs: NDArray[np.float64], ys: NDArray[np.float64]
 ) -> PlannedStreet:
-    points = tuple((float(e), float(n)) for e, n in _warp(xs, ys) + (ORIGIN_E, ORIGIN_N))
+    points = tuple((float(e), float(n)) for e, n in _warp(xs, ys))
     return PlannedStreet(district_name(number), rank, zone, points)
 
 
-def district_plan(column: int, row: int, seed: int) -> Plan:
+def district_plan(column: int, row: int, seed: int, rows: int = DISTRICT_ROWS) -> Plan:
     """Return one square kilometre of dense town; districts of all columns and rows fit together.
 
     Parameters
@@ -279,35 +303,39 @@ def district_plan(column: int, row: int, seed: int) -> Plan:
     column, row
         Position in the grid of districts; (0, 0) lies at the shore.
     seed
-        Chooses zones and gaps; the street lattice is the same for all seeds.
+        Chooses the zones; the street lattice is the same for all seeds.
+    rows
+        Take only the southern rows of streets, for a smaller district.
     """
     rng = stream(seed, "plan", column, row)
     west, south = column * DISTRICT_M, 330.0 + row * DISTRICT_M
-    base = (row * 97 + column) * (_ROWS + _COLUMNS)
+    height = DISTRICT_M * rows / DISTRICT_ROWS
+    base = (row * 97 + column) * (DISTRICT_ROWS + _COLUMNS)
     streets: list[PlannedStreet] = []
-    for k in range(_ROWS):
-        y = south + (k + 0.5) * DISTRICT_M / _ROWS
+    for k in range(rows):
+        y = south + (k + 0.5) * DISTRICT_M / DISTRICT_ROWS
         xs = np.linspace(west, west + DISTRICT_M, 2 * _COLUMNS + 1)
-        rank = "primary" if k == 8 else "secondary" if k % 8 == 4 else "residential"
+        rank = "primary" if k == min(8, rows - 1) else "secondary" if k % 8 == 4 else "residential"
         zone = str(rng.choice(["terrace", "terrace", "centre"]))
         streets.append(_lattice_street(base + k, rank, zone, xs, np.full_like(xs, y)))
     for k in range(_COLUMNS):
         x = west + (k + 0.5) * DISTRICT_M / _COLUMNS
-        ys = np.linspace(south, south + DISTRICT_M, 2 * _ROWS + 1)
+        ys = np.linspace(south, south + height, 2 * rows + 1)
         rank = "primary" if k == 4 else "secondary" if k == 1 else "residential"
-        streets.append(_lattice_street(base + _ROWS + k, rank, "terrace", np.full_like(ys, x), ys))
-    corners = shapely.box(west, south, west + DISTRICT_M, south + DISTRICT_M)
-    area = shapely.transform(
-        shapely.segmentize(corners, 20.0), lambda c: _warp(c[:, 0], c[:, 1]) + (ORIGIN_E, ORIGIN_N)
-    )
-    assert float(coast_n(ORIGIN_E + west)) < ORIGIN_N + south  # noqa: S101
+        streets.append(_lattice_street(base + DISTRICT_ROWS + k, rank, "terrace", np.full_like(ys, x), ys))
+    corners = shapely.segmentize(shapely.box(west, south, west + DISTRICT_M, south + height), 20.0)
+    area = shapely.transform(corners, lambda c: _warp(c[:, 0], c[:, 1]))
+    main = min(8, rows - 1)
     return Plan(
         tuple(shapely.bounds(area)),
         tuple(streets),
         (),
         (),
+        streets[main].name,
         {},
-        heated=area.intersection(area.buffer(0)),
-        combined=shapely.box(*shapely.bounds(area)).intersection(area) if rng.random() < 0.4 else shapely.Polygon(),
+        {"60kv": streets[main].name, "gas-transmission": streets[main].name, "oil": streets[rows + 4].name},
+        heated=area,
+        combined=area if rng.random() < 0.4 else shapely.Polygon(),
         copper=area,
+        gas_and_heat=True,
     )

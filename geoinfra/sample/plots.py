@@ -49,7 +49,7 @@ class Building:
     side: int
     measure_m: float
     kind: str
-    polygon: shapely.Polygon
+    polygon: shapely.Geometry
     facade: Array  # two points, in the direction of the street
     year: int
     name: str = ""
@@ -64,10 +64,10 @@ class _Candidate:
     side: int
     measure_m: float
     kind: str
-    polygon: shapely.Polygon
+    polygon: shapely.Geometry
     facade: Array
     year: int
-    plot: shapely.Polygon
+    plot: shapely.Geometry
     name: str
     terraced: bool
 
@@ -87,7 +87,7 @@ def _outline(corner: Array, along: Array, back: Array, width: float, depth: floa
 def _lots(street: Street, side: int, zone: _Zone, rng: np.random.Generator) -> list[_Candidate]:
     """Walk along one side of a street and lay lot after lot."""
     edge = street.road_class.half_reserve_m
-    lots = []
+    lots: list[_Candidate] = []
     at = float(rng.uniform(0.0, 4.0))
     run, setback, depth = 0, 0.0, 0.0
     while True:
@@ -144,10 +144,10 @@ def _landmarks(plan: Plan, streets: list[Street]) -> list[_Candidate]:
         outline = _outline(corner, along, back, mark.width_m, mark.depth_m, 0.0)
         if mark.kind == "school":  # a U around the yard
             cut = _outline(corner + along * 14 + back * 13, along, back, mark.width_m - 28, mark.depth_m, 0.0)
-            polygon = shapely.Polygon(outline).difference(shapely.Polygon(cut))
+            polygon: shapely.Geometry = shapely.difference(shapely.Polygon(outline), shapely.Polygon(cut))
         elif mark.kind == "church":  # nave with the tower at its end
             tower = _outline(corner - along * 8 + back * 2, along, back, 9.0, 9.0, 0.0)
-            polygon = shapely.Polygon(outline).union(shapely.Polygon(tower))
+            polygon = shapely.union(shapely.Polygon(outline), shapely.Polygon(tower))
         else:
             polygon = shapely.Polygon(outline)
         plot = shapely.buffer(polygon, 12.0, join_style="mitre")
@@ -159,7 +159,9 @@ def _landmarks(plan: Plan, streets: list[Street]) -> list[_Candidate]:
     return found
 
 
-def _accept(candidates: list[_Candidate], reserves: list[shapely.Polygon], blocked: shapely.Geometry) -> list[int]:
+def _accept(
+    candidates: list[_Candidate], reserves: list[shapely.Polygon], blocked: shapely.Geometry
+) -> list[int]:
     """Return the candidates that stand clear of roads, blocked ground and those accepted before."""
     walls = np.array([c.polygon for c in candidates])
     inner = shapely.buffer(walls, -0.25)
@@ -198,15 +200,17 @@ def _parcels(
         if a != b:
             cuts.setdefault(int(a), []).append(plots[b] if b < a else walls[b])
     free = shapely.difference(plots, blocked)
-    taken = [shapely.union_all(cuts[k]) if k in cuts else shapely.Polygon() for k in range(len(chosen))]
-    parcels = shapely.difference(free, np.array(taken))
-    result = []
-    for wall, parcel in zip(walls, parcels, strict=True):
-        parts = [p for p in shapely.get_parts(parcel) if shapely.get_type_id(p) == 3]
-        whole = shapely.union_all([p for p in parts if p.intersects(wall)] or [wall])
-        largest = max(shapely.get_parts(whole), key=shapely.area)
-        result.append(shapely.Polygon(largest.exterior))
-    return result
+    taken = np.array(
+        [shapely.union_all(cuts[k]) if k in cuts else shapely.Polygon() for k in range(len(chosen))]
+    )
+    parcels = shapely.difference(free, shapely.difference(taken, walls))
+    return [_home_part(parcel, wall) for parcel, wall in zip(parcels, walls, strict=True)]
+
+
+def _home_part(parcel: shapely.Geometry, wall: shapely.Polygon) -> shapely.Polygon:
+    """Return the part of a plot that carries the building."""
+    parts = [part for part in shapely.get_parts(parcel) if shapely.get_type_id(part) == 3]
+    return max(parts, key=lambda part: float(shapely.intersection(part, wall).area), default=wall)
 
 
 def build_plots(

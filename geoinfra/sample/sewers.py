@@ -57,7 +57,7 @@ def sewer(site: Site) -> Iterator[Draft]:
     """Combined sewers in the old centre, rain and waste apart elsewhere; services, gullies, outfalls."""
     layer = Layer(site, "sewer", "kl")
     foul = _drained(site, site.mains, "foul")
-    separate = [s for s in site.mains if not site.in_combined[s.index]]
+    separate = [s for s in site.mains if s.index not in site.combined]
     rain = _drained(site, separate, "rain")
     yield from _written(layer, foul, rain=False)
     yield from _written(layer, rain, rain=True)
@@ -81,8 +81,8 @@ def _drained(site: Site, sections: list[Section], slot: str) -> _Tree:
             nodes.append(hubs[junction])
         inner = [tree.manhole(piece[-1], zone) for piece in pieces[:-1]]
         chain = [nodes[0], *inner, nodes[1]]
-        combined = bool(site.in_combined[section.index]) and slot == "foul"
-        for piece, start, end in zip(pieces, chain, chain[1:], strict=False):
+        combined = section.index in site.combined and slot == "foul"
+        for piece, start, end in zip(pieces, chain[:-1], chain[1:], strict=True):
             tree.pipes.append(_Pipe(piece, float(lengths_along(piece)[-1]), (start, end), section, combined))
     if tree.pipes:
         _direct(tree, _flow_order(tree))
@@ -174,10 +174,11 @@ def _main(layer: Layer, tree: _Tree, pipe: _Pipe, ids: list[str], rain: bool) ->
     share = lengths_along(pipe.course) / pipe.length_m
     top = tree.invert_m[upper] + share * (tree.invert_m[lower] - tree.invert_m[upper]) + bore
     depth = float(np.median(height_m(pipe.course[:, 0], pipe.course[:, 1]) - top))
+    material = "beton" if YEARS[zone][0] < 1960 else "PP"
     medium = "regnvand" if rain else "fællesvand" if pipe.combined else "spildevand"
     properties = line_properties(
         history, "ikke farlig", depth, outer * 1000, layer.rng, ledningstransporttype="gravitation",
-        medietype=medium, tvaersnitsform="cirkulær", udvendigMateriale="beton" if YEARS[zone][0] < 1960 else "PP",
+        medietype=medium, tvaersnitsform="cirkulær", udvendigMateriale=material,
         startkomponent={"href": f"#{ids[upper]}"}, slutkomponent={"href": f"#{ids[lower]}"},
     )  # fmt: skip
     line = shapely.LineString(pipe.course)
@@ -186,24 +187,27 @@ def _main(layer: Layer, tree: _Tree, pipe: _Pipe, ids: list[str], rain: bool) ->
 
 def _services(layer: Layer, tree: _Tree, slot: str) -> Iterator[Draft]:
     site = layer.site
-    combined = site.in_combined
+    separate = {section.index for section in site.network.sections} - site.combined
     if not tree.points:
         return
-    tops = shapely.STRtree([shapely.Point(point) for point in tree.points])
+    manholes = shapely.STRtree([shapely.Point(point) for point in tree.points])
     shift = -0.02 if slot == "foul" else 0.1
-    for way in site.services(slot, shift, lambda b, s: slot == "foul" or not combined[s]):
-        year = max(1930, way.building.year - 2)
-        history = draw_history(layer.rng, min(year, 2020), 2021)
-        nearest = int(tops.nearest(shapely.Point(way.course[0])))
-        front = float(height_m(*way.course[1])) - 1.0
-        tap = min(float(height_m(*way.course[0])) - 1.75, front - 0.15)
-        tap = max(min(tap, front - 0.02 * lengths_along(way.course)[-1]), tree.invert_m[nearest] + 0.2)
-        medium = "regnvand" if slot == "rain" else "spildevand"
+    ways = list(site.services(slot, shift, None if slot == "foul" else separate))
+    if not ways:
+        return
+    courses = np.array([way.course for way in ways])
+    ground = height_m(courses[:, :, 0], courses[:, :, 1])
+    nearest = manholes.nearest(shapely.points(courses[:, 0]))
+    fronts = ground[:, 1] - 1.0
+    fall = 0.02 * np.hypot(*(courses[:, 1] - courses[:, 0]).T)
+    taps = np.maximum(np.minimum(ground[:, 0] - 1.75, fronts - fall), tree.invert_m[nearest] + 0.2)
+    tops = np.column_stack([np.minimum(taps, fronts), fronts])
+    for way, top in zip(ways, tops, strict=True):
+        history = draw_history(layer.rng, min(max(1930, way.building.year - 2), 2020), 2021)
         properties = line_properties(
-            history, "ikke farlig", 1.3, 160, layer.rng, ledningstransporttype="gravitation", medietype=medium,
-            tvaersnitsform="cirkulær",
+            history, "ikke farlig", 1.3, 160, layer.rng, ledningstransporttype="gravitation",
+            medietype="regnvand" if slot == "rain" else "spildevand", tvaersnitsform="cirkulær",
         )  # fmt: skip
-        top = np.array([min(tap, front), front])
         line = shapely.LineString(way.course)
         yield Draft("Afloebsledning", layer.next_id(), properties, line, 1.3, top, history.heights)
 
@@ -213,14 +217,14 @@ def _gullies(layer: Layer) -> Iterator[Draft]:
     site = layer.site
     for section in site.mains:
         street = layer.street(section)
-        slot = "foul" if site.in_combined[section.index] else "rain"
+        slot = "foul" if section.index in site.combined else "rain"
         kerb = street.road_class.carriageway_m / 2.0 - 0.3
         measures = np.arange(section.from_m + 14.0, section.to_m - 12.0, 40.0)
+        main = shapely.LineString(site.course(section, slot))
         for number, measure in enumerate(measures):
             history = layer.history(street.zone)
             grate = street.at(measure, kerb if number % 2 else -kerb)[0]
-            sewer_at = shapely.LineString(site.course(section, slot))
-            tap = sewer_at.interpolate(sewer_at.project(shapely.Point(grate)))
+            tap = main.interpolate(main.project(shapely.Point(grate)))
             course = np.array([grate, [tap.x, tap.y]])
             properties = line_properties(
                 history, "ikke farlig", 1.1, 160, layer.rng, ledningstransporttype="gravitation",
@@ -230,4 +234,6 @@ def _gullies(layer: Layer) -> Iterator[Draft]:
             top = np.array([ground[0] - 0.9, ground[1] - 1.3])
             line = shapely.LineString(course)
             yield Draft("Afloebsledning", layer.next_id(), properties, line, 1.1, top, history.heights)
-            yield layer.component("Afloebskomponent", grate, history, 0.0, type="rist", niveau="delvist under terræn")
+            yield layer.component(
+                "Afloebskomponent", grate, history, 0.0, type="rist", niveau="delvist under terræn"
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -41,8 +42,12 @@ class Street:
         """Return the points at `measures` along the street, `offset_m` to its left (negative: right)."""
         m = np.atleast_1d(np.asarray(measures, dtype=np.float64))
         beside = np.broadcast_to(np.asarray(offset_m, dtype=np.float64), m.shape)
-        x = np.interp(m, self.measures, self.xy[:, 0]) + beside * np.interp(m, self.measures, self.normals[:, 0])
-        y = np.interp(m, self.measures, self.xy[:, 1]) + beside * np.interp(m, self.measures, self.normals[:, 1])
+        x = np.interp(m, self.measures, self.xy[:, 0]) + beside * np.interp(
+            m, self.measures, self.normals[:, 0]
+        )
+        y = np.interp(m, self.measures, self.xy[:, 1]) + beside * np.interp(
+            m, self.measures, self.normals[:, 1]
+        )
         return np.column_stack([x, y])
 
     def between(self, from_m: float, to_m: float, offset_m: float = 0.0) -> Array:
@@ -140,7 +145,9 @@ def _snap_ends(streets: list[Street]) -> list[Street]:
                 line = streets[int(other)].line
                 if int(other) != street.index and line.distance(point) < best[0]:
                     on = line.interpolate(line.project(point))
-                    ends = [p for p in (line.coords[0], line.coords[-1]) if on.distance(shapely.Point(p)) < 4.0]
+                    ends = [
+                        p for p in (line.coords[0], line.coords[-1]) if on.distance(shapely.Point(p)) < 4.0
+                    ]
                     best = (line.distance(point), np.asarray(ends[0] if ends else (on.x, on.y)))
             xy[end] = best[1]
         snapped.append(_from_vertices(street.index, street.name, street.road_class, street.zone, xy))
@@ -201,7 +208,7 @@ def build_network(plan: Plan) -> Network:
     sections: list[Section] = []
     for street in range(len(streets)):
         along = sorted(stops[street])
-        for (from_m, a), (to_m, b) in zip(along, along[1:], strict=False):
+        for (from_m, a), (to_m, b) in pairwise(along):
             if to_m - from_m > 2.0:
                 sections.append(Section(len(sections), street, from_m, to_m, a, b))
     return Network(streets, junctions, sections)

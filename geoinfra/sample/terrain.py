@@ -82,12 +82,14 @@ def sea(bounds: tuple[float, float, float, float]) -> shapely.Geometry:
     min_e, min_n, max_e, max_n = bounds
     e = np.arange(min_e - 20.0, max_e + 21.0, 10.0)
     shore = np.column_stack([e, coast_n(e)])
-    water = shapely.Polygon([*shore, (max_e + 20.0, min_n - 400.0), (min_e - 20.0, min_n - 400.0)])
-    water = water.difference(_box(_QUAY)).union(_box(_BASIN))
+    water: shapely.Geometry = shapely.Polygon(
+        [*shore, (max_e + 20.0, min_n - 400.0), (min_e - 20.0, min_n - 400.0)]
+    )
+    water = shapely.union(shapely.difference(water, _box(_QUAY)), _box(_BASIN))
     for mole in _MOLES:
         line = shapely.LineString([(x + ORIGIN_E, y + ORIGIN_N) for x, y in mole])
-        water = water.difference(line.buffer(7.0, join_style="mitre"))
-    return water.intersection(shapely.box(min_e, min_n, max_e, max_n))
+        water = shapely.difference(water, shapely.buffer(line, 7.0, join_style="mitre"))
+    return shapely.intersection(water, shapely.box(min_e, min_n, max_e, max_n))
 
 
 def _tile_corners(bounds: tuple[float, float, float, float]) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -22,7 +23,7 @@ from geoinfra.sample import openlayers, terrain
 from geoinfra.sample.features import Draft, with_heights
 from geoinfra.sample.networks import LAYERS
 from geoinfra.sample.owners import Owner, owners_of
-from geoinfra.sample.plan import Plan, district_plan, havnsby_plan
+from geoinfra.sample.plan import DISTRICT_ROWS, Plan, district_plan, havnsby_plan
 from geoinfra.sample.plots import build_plots
 from geoinfra.sample.site import Site
 from geoinfra.sample.streams import stream
@@ -31,9 +32,11 @@ from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import AnswerHeader, Contact, FeatureRows, ResponseType
 
-__all__ = ["SEED", "TownSummary", "generate_town"]
+__all__ = ["SEED", "TownSummary", "enquiry_area", "generate_town"]
 
 SEED = 20261124
+_GRID = 16  # districts side by side before the next row of them
+_LINES_A_ROW = 2500
 _SIZES = ("tiny", "demo", "dense")
 _NAMESPACE = uuid.UUID("6f1f2a52-6d0c-5a55-9f0e-48617673627a")
 
@@ -99,19 +102,41 @@ def generate_town(
     InvalidInput
         The size is unknown or `lines` is out of range.
     """
-    if size not in _SIZES:
-        raise InvalidInput(f"'{size[:40]}' is not a size of town.", hint=f"Use one of {', '.join(_SIZES)}.")
+    _plan(size)
     if lines is not None and not 1 <= lines <= 10_000_000:
         raise InvalidInput("The number of lines must lie between 1 and 10,000,000.")
     begun = time.monotonic()
     size = "dense" if lines is not None else size
-    return _Writer(out_dir, size, seed, lines, progress or (lambda fraction, text: None)).run(begun)
+    return _Writer(out_dir, size, seed, lines, progress).run(begun)
+
+
+def enquiry_area(size: str = "demo") -> shapely.Polygon:
+    """Return a dig area of about 2,000 m2 on the main street, EPSG:25832.
+
+    Raises
+    ------
+    InvalidInput
+        The size is unknown.
+    """
+    plan = _plan(size)
+    street = next(s for s in build_network(plan).streets if s.name == plan.main_street)
+    middle = street.length_m * 0.6
+    course = shapely.LineString(street.between(middle - 52.0, middle + 52.0))
+    return shapely.simplify(shapely.buffer(course, 9.6, cap_style="flat"), 0.2)
+
+
+def _plan(size: str) -> Plan:
+    if size not in _SIZES:
+        raise InvalidInput(f"'{size[:40]}' is not a size of town.", hint=f"Use one of {', '.join(_SIZES)}.")
+    return district_plan(0, 0, SEED) if size == "dense" else havnsby_plan(tiny=size == "tiny")
 
 
 class _Writer:
     """One run of the generator."""
 
-    def __init__(self, out_dir: Path, size: str, seed: int, lines: int | None, progress: Progress) -> None:
+    def __init__(
+        self, out_dir: Path, size: str, seed: int, lines: int | None, progress: Progress | None
+    ) -> None:
         self._folder = out_dir
         self._size = size
         self._seed = seed
@@ -125,18 +150,21 @@ class _Writer:
     def run(self, begun: float) -> TownSummary:
         deliveries = self._folder / "deliveries"
         deliveries.mkdir(parents=True, exist_ok=True)
-        with openlayers.OpenLayers(self._folder) as layers, _Answers(deliveries, self._owners, self._seed) as answers:
-            for number, site in enumerate(self._sites()):
+        with (
+            openlayers.OpenLayers(self._folder) as layers,
+            _Answers(deliveries, self._owners, self._seed) as answers,
+        ):
+            for site in self._sites():
                 layers.add(site)
                 self._bounds.append(site.plan.bounds)
                 for owner in self._owners:
                     self._deliver(site, owner, answers)
-                self._progress(self._done(number), f"{self._written} utility features")
+                self._report(self._done(), f"{self._written} utility features")
             layers.add_landscape(_joined(self._bounds), self._plan_greens)
-        self._progress(0.95, "terrain")
+        self._report(0.95, "terrain")
         tiles = terrain.write_tiles(self._folder / "terrain", _joined(self._bounds))
         self._write_owners()
-        self._progress(1.0, "ready")
+        self._report(1.0, "ready")
         return TownSummary(
             self._folder, self._size, self._seed, _joined(self._bounds), answers.counts, layers.counts,
             len(self._areas), len(tiles), time.monotonic() - begun,
@@ -149,16 +177,23 @@ class _Writer:
             yield self._site(plan, "")
             return
         self._plan_greens = ()
-        number, side = 0, 1 if self._lines is None else 16
-        while number == 0 or (self._lines is not None and self._written < self._lines):
-            plan = district_plan(number % side, number // side, self._seed)
-            yield self._site(plan, f"d{number}." if self._lines is not None else "")
+        if self._lines is None:
+            yield self._site(district_plan(0, 0, self._seed), "")
+            return
+        number = 0
+        while self._written < self._lines:
+            per_row = self._written // (number * DISTRICT_ROWS) if number else _LINES_A_ROW
+            rows = min(DISTRICT_ROWS, max(2, math.ceil((self._lines - self._written) / per_row)))
+            plan = district_plan(number % _GRID, number // _GRID, self._seed, rows)
+            yield self._site(plan, f"d{number}.")
             number += 1
 
     def _site(self, plan: Plan, prefix: str) -> Site:
         network = build_network(plan)
         blocked = openlayers.not_for_building(plan)
-        return Site(plan, network, build_plots(plan, network, blocked, self._seed, prefix), prefix, self._seed)
+        return Site(
+            plan, network, build_plots(plan, network, blocked, self._seed, prefix), prefix, self._seed
+        )
 
     def _deliver(self, site: Site, owner: Owner, answers: _Answers) -> None:
         kept: list[shapely.Geometry] = []
@@ -167,7 +202,9 @@ class _Writer:
             for chunk in _chunks(LAYERS[layer](site)):
                 rows = FeatureRows(owner.cvr)
                 for draft in with_heights(chunk, rng):
-                    rows.add(draft.feature_class, draft.gml_id, draft.properties, draft.geometry, draft.heights_m)
+                    rows.add(
+                        draft.feature_class, draft.gml_id, draft.properties, draft.geometry, draft.heights_m
+                    )
                     if draft.geometry is not None:
                         kept.append(draft.geometry)
                 self._written += len(rows)
@@ -176,7 +213,11 @@ class _Writer:
             number = len(self._areas) + 1
             self._areas.append((owner.cvr, 100_000 + number, area))
 
-    def _done(self, number: int) -> float:
+    def _report(self, fraction: float, text: str) -> None:
+        if self._progress is not None:
+            self._progress(fraction, text)
+
+    def _done(self) -> float:
         return 0.9 if self._lines is None else min(0.9, 0.9 * self._written / self._lines)
 
     def _write_owners(self) -> None:
@@ -188,7 +229,11 @@ class _Writer:
                 "cvr": owner.cvr,
                 "name": owner.name,
                 "supply_types": list(owner.supplies),
-                "contact": {"name": f"{owner.name}, ledningsregistrering", "email": owner.email, "phone": owner.phone},
+                "contact": {
+                    "name": f"{owner.name}, ledningsregistrering",
+                    "email": owner.email,
+                    "phone": owner.phone,
+                },
                 "interest_areas": numbers.get(owner.cvr, []),
             }
             for owner in self._owners
