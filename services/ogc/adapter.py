@@ -154,9 +154,11 @@ class OgcService:
         return response
 
     def _openapi(self, asked: _Asked) -> Response:
-        parameters.require_known(asked.query, parameters.COMMON)
-        document = asked.view.openapi_document({c.collection.id: c.view for c in self._calls(asked)})
-        return Response(encode(document), headers=_PRIVATE, media_type=_OPENAPI_TYPE)
+        parameters.require_known(asked.query, ("f",))
+        calls = self._calls(asked)
+        caching = self._caching(asked, *((call.collection, call.view) for call in calls))
+        document = asked.view.openapi_document({call.collection.id: call.view for call in calls})
+        return Response(encode(document), headers=caching, media_type=_OPENAPI_TYPE)
 
     # Collections
 
@@ -175,7 +177,7 @@ class OgcService:
     def _calls(self, asked: _Asked) -> list[FeatureCall]:
         """Return every collection of the view with what the principal may see of it."""
         return [
-            FeatureCall(collection, self._store.view(asked.access, collection.dataset))
+            FeatureCall(collection, self._store.view(asked.access, collection.dataset), with_extent=True)
             for collection in asked.view.collections.values()
         ]
 
@@ -194,7 +196,10 @@ class OgcService:
         caching = self._caching(asked, (collection, pinned))
         if _is_fresh(asked, caching):
             return Response(status_code=304, headers=caching)
-        view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned))
+        call = FeatureCall(
+            collection, pinned, comparable_only=known is parameters.QUERYABLES, with_extent=True
+        )
+        view = asked.view.bind(self._caller(asked), call)
         return _with(_run(asked, view, function, collection.id), caching)
 
     def _of(self, asked: _Asked) -> tuple[Collection, DatasetView]:

@@ -46,11 +46,21 @@ class ItemsRequest:
 
 @dataclass(frozen=True, slots=True)
 class FeatureCall:
-    """A request about one collection, through the view that was pinned for its principal."""
+    """A request about one collection, through the view that was pinned for its principal.
+
+    Attributes
+    ----------
+    comparable_only
+        Describe only the columns that clients may compare and sort by (the queryables).
+    with_extent
+        Whether the answer tells the extent of what can be seen.
+    """
 
     collection: Collection
     view: DatasetView
     items: ItemsRequest = field(default_factory=ItemsRequest)
+    comparable_only: bool = False
+    with_extent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

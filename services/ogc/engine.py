@@ -57,7 +57,7 @@ CONFORMANCE_PROCESSES = [
 ]
 
 _NOT_OFFERED = ("application/ld+json", "text/csv")
-_NOT_OFFERED_RELATIONS = ("http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes",)
+_NOT_OFFERED_RELATIONS = ("http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes", "service-doc")
 
 
 class EngineAPI(pygeoapi.api.API):  # type: ignore[misc]  # pygeoapi carries no types

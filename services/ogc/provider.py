@@ -33,12 +33,18 @@ _JSON_TYPES: Mapping[ColumnType, dict[str, str]] = {
 
 
 @functools.lru_cache(maxsize=256)
-def describe_columns(schema: DatasetSchema) -> Mapping[str, dict[str, str]]:
-    """Return the JSON Schema of each public column; columns of bytes are never shown."""
+def describe_columns(schema: DatasetSchema, *, comparable_only: bool = False) -> Mapping[str, dict[str, str]]:
+    """Return the JSON Schema of each public column; columns of bytes are never shown.
+
+    Parameters
+    ----------
+    comparable_only
+        Leave out the columns that clients may not compare.
+    """
     return {
         column.name: {**_JSON_TYPES[column.type], **({"title": column.title} if column.title else {})}
         for column in schema.public_columns
-        if column.type in _JSON_TYPES
+        if column.type in _JSON_TYPES and (is_queryable(column) or not comparable_only)
     }
 
 

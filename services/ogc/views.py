@@ -70,9 +70,10 @@ class View(EngineAPI):
 
     def _resource(self, call: FeatureCall) -> dict[str, Any]:
         entry = self.config["resources"][call.collection.id]
-        fields = describe_columns(call.view.schema)
+        fields = describe_columns(call.view.schema, comparable_only=call.comparable_only)
         provider = {**entry["providers"][0], "fields": fields, "call": call}
-        return {**entry, "extents": _extents(call.view), "providers": [provider]}
+        extents = _extents(call.view) if call.with_extent else entry["extents"]
+        return {**entry, "extents": extents, "providers": [provider]}
 
     def openapi_document(self, views: Mapping[str, DatasetView]) -> dict[str, Any]:
         """Return the OpenAPI description; made when first asked, and again when a schema changes."""
@@ -86,15 +87,11 @@ class View(EngineAPI):
         resources = dict(self.config["resources"])
         for name, view in views.items():
             entry = dict(resources[name])
-            fields = _comparable(describe_columns(view.schema))
+            fields = describe_columns(view.schema, comparable_only=True)
             entry["providers"] = [{**entry["providers"][0], "fields": fields}]
             resources[name] = entry
         document: dict[str, Any] = get_oas_30({**self.config, "resources": resources})
         return document
-
-
-def _comparable(fields: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    return {name: field for name, field in fields.items() if field["type"] != "object"}
 
 
 class Views:

@@ -25,7 +25,11 @@ WEB_MERCATOR_HALF_M = 20037508.342789244
 """Half the side of the WebMercatorQuad square, EPSG:3857 metres."""
 
 _MOVE_TO, _LINE_TO, _CLOSE_PATH = 1, 2, 7
-_TILE_TYPE = {0: 1, 1: 2, 2: 3}  # dimension of a geometry -> POINT, LINESTRING, POLYGON
+_TYPE_THEN_GEOMETRY = (
+    b"\x18\x01\x22",
+    b"\x18\x02\x22",
+    b"\x18\x03\x22",
+)  # by dimension: POINT, LINE, POLYGON
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
@@ -107,22 +111,24 @@ def encode_layer(
     if not rows:
         return b""
     tags, keys, values = _encode_columns(columns, rows)
-    features = [
-        _message(
-            2,
-            b"".join(
-                (
-                    b"\x08",
-                    _varint(numeric_id(feature_ids[row])),
-                    _message(2, tag),
-                    b"\x18",
-                    _varint(_TILE_TYPE[int(dimension[row])]),
-                    _message(4, encoded[row]),
-                )
-            ),
+    numbers, starts = _varints(np.array([numeric_id(feature_ids[row]) for row in rows], np.int64))
+    packed, cuts = numbers.tobytes(), [*starts.tolist(), len(numbers)]
+    features: list[bytes] = []
+    for place, (row, tag) in enumerate(zip(rows, tags, strict=True)):
+        commands = encoded[row]
+        body = b"".join(
+            (
+                b"\x08",
+                packed[cuts[place] : cuts[place + 1]],
+                b"\x12",
+                _varint(len(tag)),
+                tag,
+                _TYPE_THEN_GEOMETRY[dimension[row]],
+                _varint(len(commands)),
+                commands,
+            )
         )
-        for row, tag in zip(rows, tags, strict=True)
-    ]
+        features += (b"\x12", _varint(len(body)), body)
     layer = b"".join(
         [
             _message(1, name.encode()),
@@ -269,7 +275,7 @@ def _pack(paths: _Paths, dimension: int) -> list[tuple[int, bytes]]:
 def _varints(words: Integers) -> tuple[NDArray[np.uint8], Integers]:
     """Return the words as protobuf varints, and where each begins."""
     width = np.ones(len(words), np.int64)
-    for bits in (7, 14, 21, 28):
+    for bits in range(7, int(words.max()).bit_length(), 7):
         width += words >= 1 << bits
     starts = np.cumsum(width) - width
     packed = np.empty(int(width.sum()), np.uint8)
@@ -289,39 +295,46 @@ def _encode_columns(
     pairs_of_rows: list[list[bytes]] = [[] for _ in rows]
     for number, key in enumerate(keys):
         prefix = _varint(number)
-        known: dict[Any, bytes] = {}
+        known: dict[Any, bytes] = {None: b""}
         values = columns[key]
         for pairs, row in zip(pairs_of_rows, rows, strict=True):
             value = values[row]
-            if value is None or value != value:  # null or NaN: no tag
-                continue
             pair = known.get(value)
             if pair is None:
-                encoded = _encode_value(value)
-                pair = known[value] = prefix + _varint(numbers.setdefault(encoded, len(numbers)))
+                pair = b""
+                if value == value:  # NaN has no tag, like null
+                    encoded = _encode_value(value)
+                    pair = prefix + _varint(numbers.setdefault(encoded, len(numbers)))
+                known[value] = pair
             pairs.append(pair)
     return [b"".join(pairs) for pairs in pairs_of_rows], keys, list(numbers)
 
 
 def _encode_value(value: str | float | bool) -> bytes:
+    if isinstance(value, str):
+        text = value.encode()
+        return b"\x0a" + _varint(len(text)) + text
     if isinstance(value, bool):
         return b"\x38\x01" if value else b"\x38\x00"
     if isinstance(value, int):
         return b"\x28" + _varint(value) if value >= 0 else b"\x30" + _varint(-2 * value - 1)
-    if isinstance(value, float):
-        return b"\x19" + struct.pack("<d", value)
-    return _message(1, value.encode())
+    return b"\x19" + struct.pack("<d", value)
 
 
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return bytes((number,))
+def _long_varint(number: int) -> bytes:
     octets = bytearray()
     while number >= 0x80:
         octets.append(number & 0x7F | 0x80)
         number >>= 7
     octets.append(number)
     return bytes(octets)
+
+
+_SHORT_VARINTS = [_long_varint(number) for number in range(1 << 14)]
+
+
+def _varint(number: int) -> bytes:
+    return _SHORT_VARINTS[number] if number < 1 << 14 else _long_varint(number)
 
 
 def _message(field: int, content: bytes) -> bytes:
