@@ -53,7 +53,7 @@ _FORMATS = (
         (".gpkg",),
         False,
         True,
-        "Heights of features that have only some stand in a text column; the reason of a void, ids of contacts.",
+        "Heights stand in a text column where only some are known; reasons of voids; ids of contacts.",
     ),
     Format(
         "geojson",

@@ -23,8 +23,8 @@ _DECIMALS = 7
 def write_geojson(target: Path | BinaryIO, batches: Iterable[FeatureBatch]) -> int:
     """Write features as one FeatureCollection, longitude before latitude, 7 decimals.
 
-    ``properties`` holds the public columns; a JSON column stands in it as JSON. RFC 7946 counts heights from the
-    ellipsoid, ours are DVR90: they are left out rather than mistaken.
+    ``properties`` holds the public columns; a JSON column stands in it as JSON. RFC 7946 counts heights from
+    the ellipsoid, ours are DVR90: they are left out rather than mistaken.
 
     Returns
     -------

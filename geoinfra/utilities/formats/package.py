@@ -1,7 +1,7 @@
 """The utility-line package: ``consolidated.gml`` and ``LedningsejerStatusListe.xml``, out and in.
 
-A package holds the features of all owners in one document. Each carries, without namespace, ``objectType``, its
-owner (``ledningsejer``) and the number of the interest area (``indberetningsNr``). Writing joins the
+A package holds the features of all owners in one document. Each carries, without namespace, ``objectType``,
+its owner (``ledningsejer``) and the number of the interest area (``indberetningsNr``). Writing joins the
 canonical elements that the rows carry; nothing is decoded.
 """
 
