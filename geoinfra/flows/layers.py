@@ -14,6 +14,7 @@ import pyproj
 import shapely
 
 from geoinfra import crs
+from geoinfra.access import Visibility
 from geoinfra.errors import UnreadableFile
 from geoinfra.tables import BATCH_ROWS, Column, ColumnType, DatasetSchema, FeatureBatch
 
@@ -69,7 +70,9 @@ def read_layer(
         if names[field] not in ("feature_id", "id", "fid", "geometry", "geom")
     )
     kind = re.sub(r"^(?:2\.5D |3D |Measured )+| ?ZM?$| ?M$", "", str(info["geometry_type"])) or "Geometry"
-    schema = DatasetSchema(dataset, "Geometry" if kind == "Unknown" else kind, columns)
+    schema = DatasetSchema(
+        dataset, "Geometry" if kind == "Unknown" else kind, columns, visibility=Visibility.OPEN
+    )
     id_field = next((f for wanted in _ID_NAMES for f in fields if names[f] == wanted), None)
     return schema, _batches(path, layer, schema, names, id_field, source_crs, int(info["features"]))
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
+import shapely
 import sqlalchemy as sa
 
 from geoinfra.flows.enquiries import UTILITY_DATASET, Answer, Enquiry, enquiry
@@ -23,7 +24,7 @@ from geoinfra.storage.blobs import Blob
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import now
 from geoinfra.tables import FeatureBatch, FeatureQuery
-from geoinfra.utilities.formats import geojson, geopackage, package
+from geoinfra.utilities.formats import geojson, geopackage, package, request
 from geoinfra.utilities.model import UTILITY_FEATURES, Contact
 
 __all__ = ["build_package"]
@@ -94,7 +95,7 @@ def _write_zip(
         with _member(archive, members, "LedningsejerStatusListe.xml") as target:
             package.write_status_list(target, owners)
         with _member(archive, members, f"Graveforespoergsel_{filed.number}.gml") as target:
-            package.write_request(target, info)
+            request.write_request(target, _dig_request(filed))
         progress(0.4, "GML")
         if "geojson" in wanted:
             with _member(archive, members, "ledninger.geojson") as target:
@@ -142,16 +143,14 @@ class _Hashing(io.RawIOBase):
 
 
 @contextmanager
-def _member(
-    archive: zipfile.ZipFile, members: list[dict[str, Any]], name: str
-) -> Iterator[io.BufferedWriter]:
+def _member(archive: zipfile.ZipFile, members: list[dict[str, Any]], name: str) -> Iterator[BinaryIO]:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o644 << 16
     with archive.open(info, "w") as target:
         hashing = _Hashing(target)
         with io.BufferedWriter(hashing, 1 << 18) as buffered:
-            yield buffered
+            yield cast(BinaryIO, buffered)
             buffered.flush()
     members.append({"name": name, "size_bytes": hashing.size_bytes, "sha256": hashing.sha256.hexdigest()})
 
@@ -176,16 +175,30 @@ def _manifest(
 
 
 def _enquiry_info(filed: Enquiry) -> package.EnquiryInfo:
-    request = filed.request
+    asked = filed.request
     return package.EnquiryInfo(
         number=filed.number,
-        polygon=request.polygon,
-        period_from=request.period_from,
-        period_to=request.period_to,
-        methods=request.methods,
-        methods_other=request.methods_other,
-        description=request.description,
+        polygon=shapely.to_wkb(asked.polygon),
+        period_from=asked.period_from,
+        period_to=asked.period_to,
+        methods=asked.methods,
+        methods_other=asked.methods_other,
+        description=asked.description,
         created_at=datetime.fromisoformat(filed.filed_at),
+    )
+
+
+def _dig_request(filed: Enquiry) -> request.DigRequest:
+    asked = filed.request
+    return request.DigRequest(
+        polygon=shapely.to_wkb(asked.polygon),
+        period_from=asked.period_from,
+        period_to=asked.period_to,
+        methods=asked.methods,
+        description=asked.description[:100] or "-",
+        methods_other=asked.methods_other[:50],
+        own_number=filed.number,
+        contact_email=asked.contact.email[:50],
     )
 
 
@@ -195,7 +208,7 @@ def _package_owner(answer: Answer) -> package.PackageOwner:
     return package.PackageOwner(
         cvr=answer.owner_cvr,
         name=answer.owner_name,
-        interest_areas=answer.interest_areas,
+        indberetnings_no=tuple(map(str, answer.interest_areas)),
         status=answer.status.danish,
         valid_to=answer.valid_to,
         supplementary_info=answer.header.get("supplementary_info"),

@@ -37,6 +37,7 @@ import orjson
 import shapely
 from numpy.typing import NDArray
 
+from geoinfra.access import Visibility
 from geoinfra.errors import InvalidGeometry, InvalidInput
 from geoinfra.tables import Column, ColumnType, DatasetSchema, FeatureBatch
 from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
@@ -58,6 +59,7 @@ UTILITY_FEATURES = DatasetSchema(
     name="utility-features",
     geometry="Geometry",
     has_heights=True,
+    visibility=Visibility.GRANTED,
     columns=(
         Column("gml_id", title="Identifier at the owner", title_da="Ejerens id"),
         Column("feature_class", indexed=True, title="LER class", title_da="LER-klasse"),
