@@ -16,6 +16,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from html import escape
 from importlib.resources import files
@@ -105,7 +106,7 @@ def write_offline_html(
     target
         Takes the bytes; is not closed.
     enquiry
-        The enquiry, its polygon in EPSG:25832 metres.
+        The enquiry.
     owners
         Every owner with an interest in the dig area, in the order to show.
     batches
@@ -118,7 +119,7 @@ def write_offline_html(
     """
     rows = _Rows.of(batches)
     script, style = _part("offline_page.js"), _part("offline_page.css") + _supply_style()
-    heading = _both(f"Graveforespørgsel {enquiry.number}", f"Dig enquiry {enquiry.number}")
+    heading = f"<span>{_both('Graveforespørgsel', 'Dig enquiry')}</span> {escape(enquiry.number)}"
     page = _template().substitute(
         policy=_policy(script, style),
         title=escape(f"Graveforespørgsel {enquiry.number}"),
@@ -158,8 +159,8 @@ def _payload(enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows) 
     contacts = {owner.cvr: _contact_of(owner) for owner in owners}
     for cvr in sorted(set(rows.columns["owner_cvr"]) - set(contacts)):
         contacts[cvr] = {"cvr": cvr, "name": cvr}
-    dig, _ = _paths(np.asarray([enquiry.polygon], dtype=object))
-    lines, feature = _paths(shapely.from_wkb(np.asarray(rows.geometry, dtype=object)))
+    dig, _ = _paths([enquiry.polygon])
+    lines, feature = _paths(rows.geometry)
     return {
         "number": enquiry.number,
         "supplies": _supplies(),
@@ -177,14 +178,16 @@ def _contact_of(owner: PackageOwner) -> dict[str, Any]:
     known = {"cvr": owner.cvr, "name": owner.name}
     if contact is None:
         return known
-    return {**known, "phone": _dialled(contact.phone), "email": _mail(contact.email)}
+    return {**known, "phone": contact.phone, "dial": _dialled(contact.phone), "email": _mail(contact.email)}
 
 
-def _paths(geometries: NDArray[Any]) -> tuple[dict[str, Any], NDArray[np.int64]]:
+def _paths(wkb: Sequence[bytes | None]) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """Take geometries apart into paths, and say of which geometry each path is.
 
     A path is a point (kind 0), a line (1) or a ring (2).
     """
+    with np.errstate(invalid="ignore"):  # what is no number is refused below
+        geometries = shapely.from_wkb(np.asarray(wkb, dtype=object))
     parts, owner = shapely.get_parts(geometries, return_index=True)
     while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
         parts, of = shapely.get_parts(parts, return_index=True)
@@ -212,7 +215,7 @@ def _paths(geometries: NDArray[Any]) -> tuple[dict[str, Any], NDArray[np.int64]]
 
 def _packed(payload: Mapping[str, Any]) -> str:
     plain = orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)
-    return base64.b64encode(zlib.compress(plain, 6)).decode()
+    return base64.b64encode(zlib.compress(plain, 3)).decode()
 
 
 # ------------------------------------------------------------------ what is read
@@ -359,7 +362,7 @@ def _missing(waits: Sequence[PackageOwner]) -> str:
     for owner in waits:
         expected = ""
         if owner.expected_at:
-            moment = f"{owner.expected_at:%Y-%m-%d %H:%M %Z}".strip()
+            moment = _moment(owner.expected_at)
             expected = f"<p>{_both(f'Svar ventes {moment}.', f'Answer expected {moment}.')}</p>"
         note = (
             f"<blockquote>{escape(owner.supplementary_info)}</blockquote>" if owner.supplementary_info else ""
@@ -418,10 +421,7 @@ _OWNER_HEADS = (
 
 
 def _owner_cell(owner: PackageOwner) -> str:
-    areas = f" · {escape(', '.join(map(str, owner.interest_areas)))}" if owner.interest_areas else ""
-    return (
-        f"<td><b>{escape(owner.name)}</b><small>CVR {escape(owner.cvr)}{areas}</small>{_contact(owner)}</td>"
-    )
+    return f"<td><b>{escape(owner.name)}</b><small>CVR {escape(owner.cvr)}</small>{_contact(owner)}</td>"
 
 
 def _number_cell(heading: tuple[str, str], number: int, kind: str) -> str:
@@ -458,6 +458,10 @@ def _owner_table(owners: Sequence[PackageOwner], rows: _Rows) -> str:
     )
 
 
+def _moment(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M %Z}".strip() if time else ""
+
+
 def _facts(enquiry: EnquiryInfo) -> str:
     danish = [DIG_METHODS.get(number, number) for number in enquiry.methods]
     english = [_ENGLISH_METHOD.get(number, number) for number in enquiry.methods]
@@ -465,7 +469,7 @@ def _facts(enquiry: EnquiryInfo) -> str:
         danish.append(enquiry.methods_other)
         english.append(enquiry.methods_other)
     period_to = enquiry.period_to.isoformat()
-    area_m2 = f"{enquiry.polygon.area:.0f}"
+    area_m2 = f"{shapely.area(shapely.from_wkb(enquiry.polygon)):.0f}"
     facts = [
         (("Nummer", "Number"), escape(enquiry.number)),
         (
@@ -475,7 +479,7 @@ def _facts(enquiry: EnquiryInfo) -> str:
         (("Graveareal", "Dig area"), f"{area_m2} m²"),
         (("Gravemetode", "Dig method"), _both(", ".join(danish), ", ".join(english))),
         (("Beskrivelse", "Description"), escape(enquiry.description)),
-        (("Oprettet", "Created"), escape(f"{enquiry.created_at:%Y-%m-%d %H:%M %Z}".strip())),
+        (("Oprettet", "Created"), escape(_moment(enquiry.created_at))),
         (("Koordinater", "Coordinates"), "ETRS89 / UTM 32N (EPSG:25832)"),
     ]
     items = "".join(f"<dt>{_both(*name)}</dt><dd>{value}</dd>" for name, value in facts if value)

@@ -181,7 +181,7 @@
     const canvas = byId("canvas"), pen = canvas.getContext("2d", { alpha: false });
     const scene = document.createElement("canvas"), ink = scene.getContext("2d", { alpha: false });
     const view = { x: 0, y: 0, scale: 4 }; // centre in metres from the origin, CSS pixels a metre
-    const drawn = { x: 0, y: 0, scale: 0, width: 0, height: 0, stale: true };
+    const drawn = { x: 0, y: 0, scale: 0, width: 0, height: 0, sharpness: 0, stale: true };
     const MARGIN = 0.35; // of the view, drawn ahead on each side
     let width = 1, height = 1, ratio = 1, selected = -1, position = null, measured = null;
 
@@ -426,12 +426,15 @@
       }
     };
 
-    const drawScene = () => {
+    const drawScene = (sharpness) => {
       const w = Math.ceil(width * (1 + 2 * MARGIN)), h = Math.ceil(height * (1 + 2 * MARGIN));
-      if (scene.width !== w * ratio || scene.height !== h * ratio) { scene.width = w * ratio; scene.height = h * ratio; }
-      Object.assign(drawn, { x: view.x, y: view.y, scale: view.scale, width: w, height: h, stale: false });
+      if (scene.width !== w * sharpness || scene.height !== h * sharpness) {
+        scene.width = w * sharpness;
+        scene.height = h * sharpness;
+      }
+      Object.assign(drawn, { x: view.x, y: view.y, scale: view.scale, width: w, height: h, sharpness, stale: false });
       const frame = frameOf(view, w, h);
-      ink.setTransform(ratio, 0, 0, ratio, 0, 0);
+      ink.setTransform(sharpness, 0, 0, sharpness, 0, 0);
       ink.fillStyle = "#ffffff";
       ink.fillRect(0, 0, w, h);
       drawDig(ink, frame, true);
@@ -544,10 +547,11 @@
       const zoomed = drawn.scale !== view.scale;
       const away = Math.abs(view.x - drawn.x) * drawn.scale > width * MARGIN
         || Math.abs(view.y - drawn.y) * drawn.scale > height * MARGIN;
-      if (drawn.stale || (!busy && zoomed) || (away && !(busy && zoomed))) drawScene();
-      else if (zoomed) {
+      const coarse = drawn.sharpness < ratio;
+      if (drawn.stale || (!busy && (zoomed || coarse)) || (away && !(busy && zoomed))) drawScene(busy ? 1 : ratio);
+      if (busy && (zoomed || drawn.sharpness < ratio)) {
         clearTimeout(settle);
-        settle = setTimeout(redraw, 130);
+        settle = setTimeout(redraw, 150);
       }
       const k = view.scale / drawn.scale;
       const [left, top] = toScreen(drawn.x, drawn.y);
@@ -679,7 +683,9 @@
         const value = columns[name][f];
         if (value === null || ["feature_class", "kind", "supply", "hazard", "owner_cvr"].includes(name)) continue;
         const status = name === "status" && STATUSES.find(([key]) => key === value);
-        row(list, both(da, en), status ? both(status[1], status[2]) : shown(value, columns.owner_cvr[f]));
+        const before = name === "established" && value.startsWith("<") && value.slice(1);
+        row(list, both(da, en), status ? both(status[1], status[2])
+          : before ? both(`før ${before}`, `before ${before}`) : shown(value, columns.owner_cvr[f]));
       }
       return list;
     };
@@ -693,10 +699,10 @@
     const contactOf = (f) => {
       const owner = owners.get(columns.owner_cvr[f]) ?? { cvr: columns.owner_cvr[f], name: "" };
       const line = element("p", "contact", element("b", "", owner.name), ` CVR ${owner.cvr} `);
-      for (const [scheme, address] of [["tel:", owner.phone], ["mailto:", owner.email]]) {
-        if (!address) continue;
-        const anchor = element("a", "", address);
-        anchor.setAttribute("href", scheme + address);
+      for (const [href, text] of [[owner.dial && `tel:${owner.dial}`, owner.phone], [owner.email && `mailto:${owner.email}`, owner.email]]) {
+        if (!text) continue;
+        const anchor = element(href ? "a" : "span", "", text);
+        if (href) anchor.setAttribute("href", href);
         line.append(anchor, " ");
       }
       return line;
@@ -731,6 +737,7 @@
       card.append(ownValues(f), element("details", "", element("summary", "", both("Alle LER-attributter", "All LER attributes")), lerValues(f)));
       card.hidden = false;
       card.scrollTop = 0;
+      setFilters(false);
       translateAttributes();
       redraw();
     };
@@ -752,8 +759,11 @@
     const pick = (px, py, reachPx) => {
       const [x, y] = toMap(px, py);
       hits = hitsAt(x, y, reachPx);
-      if (hits.length) showFeature(hits[0]);
-      else close();
+      if (hits.length) {
+        showFeature(hits[0]);
+        const under = py - (card.offsetTop - 40);
+        if (under > 0 && px > card.offsetLeft) { view.y -= under / view.scale; redraw(); }
+      } else close();
       say(`E ${number((x + origin[0] / 100).toFixed(2))} · N ${number((y + origin[1] / 100).toFixed(2))}`);
     };
 
@@ -817,6 +827,11 @@
       }
       const sign = { "under etablering": "dashed", "permanent ude af drift": "faded", "meget farlig": "triangle", farlig: "amber" }[value.key];
       return sign ? [element("i", `sign ${sign}`)] : [];
+    };
+
+    const setFilters = (open) => {
+      byId("filters").hidden = !open;
+      byId("filter").setAttribute("aria-expanded", String(open));
     };
 
     const buildFilters = () => {
@@ -989,9 +1004,9 @@
     press("measure", toggleMeasure);
     press("locate", toggleLocate);
     press("filter", () => {
-      const panel = byId("filters");
-      panel.hidden = !panel.hidden;
-      byId("filter").setAttribute("aria-expanded", String(!panel.hidden));
+      const open = byId("filters").hidden;
+      if (open) close();
+      setFilters(open);
     });
     press("enlarge", () => {
       const large = byId("map").classList.toggle("large");
