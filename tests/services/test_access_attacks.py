@@ -1,4 +1,4 @@
-"""Row-level access, tried as an attacker over HTTP: ids, bbox, filters, tiles, process, links, counts, extents."""
+"""Row-level access, tried as an attacker over HTTP: ids, bbox, filters, tiles, process, links, counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import mapbox_vector_tile
 import pytest
-from conftest import Deployment
+from deployment import Deployment
 from test_crash_safety import finished, request_document
 
 from geoinfra.access import Role

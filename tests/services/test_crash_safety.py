@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import shapely
-from conftest import Deployment
+from deployment import Deployment
 
 from geoinfra import sample
 from geoinfra.storage import open_store

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Deployment
+from deployment import Deployment
 from test_crash_safety import request_document
 
 pytestmark = pytest.mark.services
