@@ -7,12 +7,16 @@ in a square that five lines of owner A touch.
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import shapely
 import sqlalchemy as sa
+import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 
@@ -162,7 +166,8 @@ def _grant(store: Store, delivery_id: str) -> None:
             sa.insert(schema.grants).values(
                 enquiry="2026-000001", organisation=DIGGER, dataset="utility-features", source=OWNER_A,
                 delivery_id=delivery_id, polygon=shapely.to_wkb(polygon),
-                valid_from=timestamp(moment - timedelta(days=1)), valid_to=timestamp(moment + timedelta(days=1)),
+                valid_from=timestamp(moment - timedelta(days=1)),
+                valid_to=timestamp(moment + timedelta(days=1)),
             )
         )  # fmt: skip
         tx.commit()
@@ -187,7 +192,7 @@ def access_of(request: Request) -> Access:
     return WHO[secret]
 
 
-def make_app(store: Store, public_url: str = "http://testserver") -> FastAPI:
+def make_app(store: Store, public_url: str) -> FastAPI:
     """Make an application with the OGC and tile faces only."""
     app = FastAPI()
     services.errors.install(app)
@@ -196,13 +201,34 @@ def make_app(store: Store, public_url: str = "http://testserver") -> FastAPI:
     return app
 
 
+@contextmanager
+def serving(store: Store) -> Iterator[str]:
+    """Run the application on a free port of the loopback address; gives its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(make_app(store, url), log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def small_service(folder: Path) -> Iterator[tuple[Store, str]]:
+    """Make the store and serve it; gives both."""
+    store = make_store(folder)
+    try:
+        with serving(store) as url:
+            yield store, url
+    finally:
+        store.close()
+
+
 def as_who(name: str) -> dict[str, str]:
     """Headers of a principal."""
     return {} if name == "anonymous" else {"Authorization": f"Bearer {name}"}
-
-
-def degrees(row: int) -> np.ndarray:
-    """Corners of a building in CRS84."""
-    from geoinfra import crs
-
-    return shapely.get_coordinates(crs.transform_geometry(building_shape(row), "EPSG:25832", "OGC:CRS84"))
