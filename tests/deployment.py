@@ -58,7 +58,7 @@ class Deployment:
         )
         log.close()
 
-    def wait_ready(self, most_s: float = 60) -> None:
+    def wait_ready(self, most_s: float = 240) -> None:
         """Return when ``/health/ready`` answers 200."""
         deadline = time.monotonic() + most_s
         while time.monotonic() < deadline:
