@@ -10,7 +10,7 @@ step() {
     echo "-- $name"
     "$@" || failed+=("$name")
 }
-python_files=(geoinfra services tests)
+python_files=(geoinfra services tests tools)
 step "ruff check" .venv/bin/ruff check --output-format concise "${python_files[@]}"
 step "ruff format" .venv/bin/ruff format --check --output-format concise "${python_files[@]}"
 step "mypy" .venv/bin/mypy
