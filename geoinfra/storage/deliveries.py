@@ -1,4 +1,4 @@
-"""Deliveries: one source's whole content at one time, staged unseen, published by one row, read through views.
+"""Deliveries: one source's whole content at one time, staged unseen, published by one row, read by views.
 
 An engine keeps the rows (:mod:`~geoinfra.storage.geopackage` or :mod:`~geoinfra.storage.postgis`) and answers
 *which rows of this part* and *give me these rows*. Who may see what is decided here, once, when a
@@ -293,7 +293,7 @@ def _schema(text: str) -> DatasetSchema:
 class DatasetView:
     """What one access may see of one dataset, pinned when the view is made; safe to share between threads.
 
-    Deliveries that are published later, and grants that end later, do not change it: make a view for each request.
+    Deliveries published later, and grants that end later, do not change it: make a view for each request.
 
     Attributes
     ----------
@@ -439,7 +439,7 @@ class DatasetView:
         return base64.urlsafe_b64encode(mark).decode().rstrip("=")
 
     def _checked(self, query: FeatureQuery) -> tuple[str, ...]:
-        """Refuse a query that cannot be meant, whether or not there is anything to see; return its columns."""
+        """Refuse a query that cannot be meant, even where there is nothing to see; return its columns."""
         if query.bbox is not None:
             _require_bbox(query.bbox)
         if query.polygon is not None:
@@ -854,7 +854,8 @@ class Intake:
         if len(values) != size:
             raise InvalidInput(f"There are {len(values)} geometries for {size} rows.")
         try:
-            shapes = shapely.from_wkb(np.array(values, dtype=object))
+            with np.errstate(invalid="ignore"):  # NaN is refused below
+                shapes = shapely.from_wkb(np.array(values, dtype=object))
         except (ShapelyError, TypeError):
             raise InvalidGeometry("A geometry is not well-known binary.") from None
         present = ~shapely.is_missing(shapes)
@@ -916,12 +917,12 @@ def _clean_numbers(column: Column, values: Sequence[Any]) -> list[Any]:
         if column.type is ColumnType.INTEGER:
             np.array([value for value in values if value is not None], dtype=np.int64)
             return list(values)
-        numbers = np.array(values, dtype=np.float64)
+        numbers: NDArray[np.float64] = np.array(values, dtype=np.float64)
     except OverflowError:
         raise InvalidInput(f"A number in '{column.name}' does not fit 64 bits.") from None
     finite = np.isfinite(numbers)
     if finite.all():
-        return numbers.tolist()
+        return list(numbers.tolist())
     return [value if good else None for value, good in zip(numbers.tolist(), finite.tolist(), strict=True)]
 
 

@@ -1,7 +1,7 @@
 """Query expressions become SQL: CQL2 (its JSON tree), equality, order and keyset, for both engines.
 
-Only names that the dataset's schema shows to clients are admitted, and they are written as quoted identifiers;
-every value is bound. Text compares by code point on both engines, nulls sort last ascending, first descending.
+Only names that the dataset's schema shows to clients are admitted, written as quoted identifiers; every value
+is bound. Text compares by code point on both engines; nulls sort last ascending, first descending.
 Rows are those of the table alias ``f``; coordinates in literals are EPSG:25832 metres.
 """
 
@@ -215,7 +215,7 @@ def after_condition(
     dialect: Dialect,
     stored: DatasetSchema | None = None,
 ) -> Condition:
-    """Compile *comes after the row with these sort values and this number* in the order of :func:`order_by`."""
+    """Compile *comes after the row with these sort values and number* in the order of :func:`order_by`."""
     compiler = _Compiler(schema, dialect, stored or schema)
     condition = Condition(f"f.fid > {dialect.placeholder}", (row,))
     for (name, descending), value in reversed(list(zip(sort, values, strict=True))):
@@ -390,8 +390,9 @@ class _Compiler:
         if not _is_geometry_property(first):
             raise InvalidFilter("A spatial operator needs the property 'geometry' and a geometry.")
         literal = _geometry(second)
-        bounds = None if operator == "s_disjoint" else tuple(float(v) for v in literal.bounds)
-        return Condition(self.dialect.spatial(operator), (shapely.to_wkb(literal, byte_order=1),), bounds)  # type: ignore[arg-type]  # four floats
+        box: Bounds = tuple(shapely.bounds(literal).tolist())
+        bounds = None if operator == "s_disjoint" else box
+        return Condition(self.dialect.spatial(operator), (shapely.to_wkb(literal, byte_order=1),), bounds)
 
     def _temporal(self, operator: str, value: Any, moment: Any) -> Condition:
         operand = self._operand(value)
@@ -529,7 +530,7 @@ def _geometry(node: Any) -> shapely.Geometry:
     if not isinstance(node, Mapping):
         raise InvalidFilter("A GeoJSON geometry or a bbox was expected.")
     if "bbox" in node:
-        geometry = _box(node["bbox"])
+        geometry: shapely.Geometry = _box(node["bbox"])
     elif node.get("type") in _GEOMETRY_TYPES:
         try:
             geometry = shapely.force_2d(shapely.from_geojson(orjson.dumps(dict(node))))
@@ -537,7 +538,7 @@ def _geometry(node: Any) -> shapely.Geometry:
             raise InvalidFilter("The GeoJSON geometry cannot be read.") from None
     else:
         raise InvalidFilter("A GeoJSON geometry or a bbox was expected.", details={"found": str(node)[:80]})
-    if geometry.is_empty or shapely.get_num_coordinates(geometry) > MAX_LITERAL_VERTICES:
+    if shapely.is_empty(geometry) or shapely.get_num_coordinates(geometry) > MAX_LITERAL_VERTICES:
         raise InvalidFilter(
             "The geometry is empty or has too many vertices.", hint=f"At most {MAX_LITERAL_VERTICES}."
         )
@@ -548,7 +549,7 @@ def _geometry(node: Any) -> shapely.Geometry:
     return geometry
 
 
-def _box(numbers: Any) -> shapely.Geometry:
+def _box(numbers: Any) -> Any:
     good = isinstance(numbers, list) and len(numbers) in (4, 6)
     if not good or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
         raise InvalidFilter("A bbox has four or six finite numbers.")

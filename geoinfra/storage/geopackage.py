@@ -1,7 +1,7 @@
 """The embedded engine: each delivery is one GeoPackage 1.3 file with an R*Tree, through the standard library.
 
 A file is written under a hidden name, synced and renamed, and never changed afterwards; it is read immutable
-and memory-mapped. The R*Tree is packed in one pass at the end: many times faster than inserting, and its nodes
+and memory-mapped. The R*Tree is packed in one pass at the end: much faster than inserting, and its nodes
 are full.
 """
 
@@ -230,7 +230,7 @@ class _Region:
         self.boxes: list[Bounds] = [(b[0], b[1], b[2], b[3]) for b in boxes.tolist()]
 
     def surely(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Mark the bounds that lie inside, so that no geometry needs to be read; neighbours are tried together."""
+        """Mark the bounds that lie inside: their geometry need not be read. Neighbours are tried together."""
         if not len(boxes):
             return np.zeros(0, dtype=bool)
         starts = np.arange(0, len(boxes), _NEIGHBOURS)
@@ -403,7 +403,8 @@ class _Search:
 
     def _met(self, connection: sqlite3.Connection, fids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mark the rows for which SQL's part of the condition holds."""
-        sql = f"SELECT f.fid FROM features f WHERE f.fid IN (SELECT value FROM json_each(?)) AND {self.condition.sql}"
+        listed = "f.fid IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT f.fid FROM features f WHERE {listed} AND {self.condition.sql}"
         met = _fids(connection.execute(sql, (_as_json(fids), *self.condition.parameters)))
         return np.isin(fids, met)
 
@@ -790,8 +791,8 @@ def _create_tables(connection: sqlite3.Connection, schema: DatasetSchema) -> Non
         f"PRAGMA application_id={0x47504B47}",
         "PRAGMA user_version=10300",
         *_METADATA,
-        f"CREATE TABLE features (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom {schema.geometry.upper()}, "
-        f"feature_id TEXT NOT NULL{columns}{heights})",
+        "CREATE TABLE features (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
+        f"geom {schema.geometry.upper()}, feature_id TEXT NOT NULL{columns}{heights})",
         "CREATE VIRTUAL TABLE rtree_features_geom USING rtree(id, minx, maxx, miny, maxy)",
     ]
     for statement in statements:
@@ -825,7 +826,7 @@ def _reference_systems() -> tuple[tuple[Any, ...], ...]:
             "NONE",
             -1,
             "undefined",
-            "undefined cartesian coordinate reference system",
+            "undefined cartesian reference system",
         ),
         (
             "Undefined geographic SRS",
@@ -833,18 +834,20 @@ def _reference_systems() -> tuple[tuple[Any, ...], ...]:
             "NONE",
             0,
             "undefined",
-            "undefined geographic coordinate reference system",
+            "undefined geographic reference system",
         ),
-        ("WGS 84 geodetic", 4326, "EPSG", 4326, wkt(4326), "longitude/latitude on the WGS 84 ellipsoid"),
+        ("WGS 84 geodetic", 4326, "EPSG", 4326, wkt(4326), "longitude, latitude"),
         ("ETRS89 / UTM zone 32N", STORAGE_EPSG, "EPSG", STORAGE_EPSG, wkt(STORAGE_EPSG), None),
     )
 
 
 _METADATA = (
-    "CREATE TABLE gpkg_spatial_ref_sys (srs_name TEXT NOT NULL, srs_id INTEGER PRIMARY KEY, organization TEXT NOT NULL, "
-    "organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL, description TEXT)",
-    "CREATE TABLE gpkg_contents (table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL, identifier TEXT UNIQUE, "
-    "description TEXT DEFAULT '', last_change DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')), "
+    "CREATE TABLE gpkg_spatial_ref_sys (srs_name TEXT NOT NULL, srs_id INTEGER PRIMARY KEY, "
+    "organization TEXT NOT NULL, organization_coordsys_id INTEGER NOT NULL, "
+    "definition TEXT NOT NULL, description TEXT)",
+    "CREATE TABLE gpkg_contents (table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL, "
+    "identifier TEXT UNIQUE, description TEXT DEFAULT '', "
+    "last_change DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')), "
     "min_x DOUBLE, min_y DOUBLE, max_x DOUBLE, max_y DOUBLE, srs_id INTEGER, "
     "CONSTRAINT fk_gc_r_srs_id FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id))",
     "CREATE TABLE gpkg_geometry_columns (table_name TEXT NOT NULL, column_name TEXT NOT NULL, "
@@ -860,7 +863,8 @@ _METADATA = (
 
 _ENTRY = 'ST_MinX(NEW."geom"), ST_MaxX(NEW."geom"), ST_MinY(NEW."geom"), ST_MaxY(NEW."geom")'
 _TRIGGERS = tuple(
-    f'CREATE TRIGGER "rtree_features_geom_{name}" AFTER {event} ON "features" WHEN {condition} BEGIN {action}; END'
+    f'CREATE TRIGGER "rtree_features_geom_{name}" AFTER {event} ON "features" '
+    f"WHEN {condition} BEGIN {action}; END"
     for name, event, condition, action in (
         (
             "insert",
