@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,15 +148,9 @@ class AuditLog:
             if not self._records.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             count, head = _chain_end(connection)
-            last = _NO_HASH
-            for entry in _entries(connection):
-                report.features += 1
-                fault = _fault(entry, report.features, last)
-                if fault is not None:
-                    report.add(fault)
-                    return report
-                last = entry.hash
-        if report.features != count or last != head:
+            with _entries(connection) as entries:
+                last = _check_links(entries, report)
+        if report.ok and (report.features, last) != (count, head):
             report.add(_end_fault(report.features, count))
         return report
 
@@ -219,10 +213,24 @@ def _set(tx: Transaction, table: sa.Table, name: str, value: Any) -> None:
     tx.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
-def _entries(connection: sa.Connection) -> Iterator[AuditEntry]:
-    rows = connection.execution_options(yield_per=2000).execute(sa.select(audit).order_by(audit.c.entry))
+def _entries(connection: sa.Connection) -> sa.CursorResult[Any]:
+    """Open the chain from its start, to be read a little at a time."""
+    query = sa.select(audit).order_by(audit.c.entry)
+    return connection.execution_options(yield_per=2000).execute(query)
+
+
+def _check_links(rows: Iterable[sa.Row[Any]], report: Report) -> str:
+    """Count the entries and report the first that breaks the chain; return the hash before it."""
+    last = _NO_HASH
     for row in rows:
-        yield AuditEntry(**row._mapping)
+        entry = AuditEntry(**row._mapping)
+        report.features += 1
+        fault = _fault(entry, report.features, last)
+        if fault is not None:
+            report.add(fault)
+            break
+        last = entry.hash
+    return last
 
 
 def _fault(entry: AuditEntry, number: int, last: str) -> Finding | None:

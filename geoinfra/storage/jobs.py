@@ -486,7 +486,7 @@ def _may_see(access: Access) -> sa.ColumnElement[bool]:
 
 def _find(connection: sa.Connection, access: Access, job_id: str) -> Job:
     query = sa.select(jobs).where(jobs.c.job_id == job_id, _may_see(access))
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query).one_or_none() if job_id.isalnum() else None  # no NUL to PostgreSQL
     if row is None:
         raise NotFound("There is no such job.")
     return _job(row)

@@ -180,6 +180,8 @@ def add_organisation(
 
 def get_organisation(connection: sa.Connection, cvr: str) -> Organisation | None:
     """Return the organisation with this CVR number, if it is recorded."""
+    if not (cvr.isascii() and cvr.isdigit()):  # PostgreSQL would refuse a NUL with an error of its own
+        return None
     row = connection.execute(sa.select(organisations).where(organisations.c.cvr == cvr)).one_or_none()
     return None if row is None else Organisation(row.cvr, row.name, json.loads(row.contact))
 
@@ -288,7 +290,7 @@ def revoke_token(tx: Transaction, token_id: str) -> None:
         There is no such token.
     """
     ours = tokens.c.token_id == token_id
-    if tx.connection.scalar(sa.select(tokens.c.token_id).where(ours)) is None:
+    if not token_id.isalnum() or tx.connection.scalar(sa.select(tokens.c.token_id).where(ours)) is None:
         raise NotFound("There is no such token.")
     tx.execute(sa.update(tokens).where(ours, tokens.c.revoked_at.is_(None)).values(revoked_at=now()))
 
