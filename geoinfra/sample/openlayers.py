@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geoinfra.sample.plan import Plan
 from geoinfra.sample.site import Site
-from geoinfra.sample.terrain import sea, stream_line
+from geoinfra.sample.terrain import harbour, sea, stream_line
 
 __all__ = ["POSTCODE", "TOWN", "OpenLayers", "interest_areas", "not_for_building"]
 
@@ -174,21 +174,22 @@ class OpenLayers:
         plots = [building.parcel for building in buildings if building.parcel is not None]
         roads = [site.network.reserve(street) for street in site.network.streets]
         near = shapely.buffer(shapely.union_all([*plots, *roads]), 12.0, quad_segs=2)
-        self._built.append(shapely.simplify(shapely.buffer(near, -10.0, quad_segs=2), 1.0))
+        built = shapely.simplify(shapely.buffer(near, -10.0, quad_segs=2), 1.0)
+        self._built += [_without_small_holes(part) for part in shapely.get_parts(built)]
 
     def add_landscape(self, bounds: Bounds, greens: Sequence[Green]) -> None:
         """Write land use over `bounds` and the stream."""
         frame = shapely.box(*bounds)
         water = sea(bounds)
         rows: list[tuple[str, str, shapely.Geometry]] = [("sea", "Havnsby Bugt", water)]
-        taken = shapely.union_all([water, *self._built])
-        for kind, name, polygon in reversed(greens):
-            free = polygon.intersection(frame)
-            free = free if kind in ("water", "churchyard") else free.difference(taken)
+        taken: shapely.Geometry = water
+        for kind, name, polygon in (*reversed(greens), ("harbour", "Havnsby Havn", harbour())):
+            free = shapely.difference(shapely.intersection(polygon, frame), taken)
             rows.append((kind, name, free))
-            taken = taken.union(free)
-        rows.append(("built-up", TOWN, shapely.union_all(self._built).intersection(frame).difference(water)))
-        rows.append(("fields", "", frame.difference(taken)))
+            taken = shapely.union(taken, free)
+        built = shapely.intersection(shapely.union_all(self._built), frame)
+        rows.append(("built-up", TOWN, shapely.difference(built, taken)))
+        rows.append(("fields", "", shapely.difference(frame, shapely.union(taken, built))))
         parts = [
             (kind, name, part)
             for kind, name, geometry in rows
@@ -212,6 +213,13 @@ class OpenLayers:
             "width_m": [4.0] * len(lines),
         }
         self._append("stream", lines, columns)
+
+
+def _without_small_holes(part: shapely.Geometry, smallest_m2: float = 15_000.0) -> shapely.Geometry:
+    """Fill the gardens between the back fences."""
+    rings = shapely.get_rings(part)
+    holes = [ring for ring in rings[1:] if shapely.area(shapely.polygons(ring)) >= smallest_m2]
+    return shapely.polygons(rings[0], holes=holes) if len(rings) else part
 
 
 def _field(values: list[Any]) -> NDArray[Any]:

@@ -260,6 +260,8 @@ def _clip(street: PlannedStreet, frame: shapely.Polygon) -> list[PlannedStreet]:
 DISTRICT_M = 1000.0
 DISTRICT_ROWS = 16
 _COLUMNS = 8
+_THROUGH = (4, 1)  # columns that run through: primary, secondary
+_STAGGER = 4  # rows that a residential cross street spans
 _FIRST = (
     "Ahorn", "Agerhøne", "Birke", "Bøge", "Dahlia", "Drossel", "Ege", "Elme", "Engblomme",
     "Ellekær", "Fasan", "Fuglsang", "Fyrre", "Gartner", "Gran", "Gyvel", "Hassel", "Havre",
@@ -282,9 +284,9 @@ def district_name(number: int) -> str:
 
 
 def _warp(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bend the lattice so that no street is straight; the same bend everywhere, so districts meet; EPSG:25832."""
-    e = x + 16.0 * np.sin(y / 140.0) + 9.0 * np.sin(y / 61.0 + x / 290.0) + 7.0 * np.sin(x / 113.0)
-    n = y + 19.0 * np.sin(x / 170.0 + 0.7) + 8.0 * np.sin(x / 71.0 + y / 310.0)
+    """Bend the lattice (EPSG:25832) so that no street is straight; bent alike everywhere, districts meet."""
+    e = x + 24.0 * np.sin(y / 140.0) + 9.0 * np.sin(y / 61.0 + x / 290.0) + 7.0 * np.sin(x / 113.0)
+    n = y + 24.0 * np.sin(x / 170.0 + 0.7) + 8.0 * np.sin(x / 71.0 + y / 310.0)
     return np.column_stack([e + ORIGIN_E, n + ORIGIN_N])
 
 
@@ -310,7 +312,7 @@ def district_plan(column: int, row: int, seed: int, rows: int = DISTRICT_ROWS) -
     rng = stream(seed, "plan", column, row)
     west, south = column * DISTRICT_M, 330.0 + row * DISTRICT_M
     height = DISTRICT_M * rows / DISTRICT_ROWS
-    base = (row * 97 + column) * (DISTRICT_ROWS + _COLUMNS)
+    base = (row * 97 + column) * 48
     streets: list[PlannedStreet] = []
     for k in range(rows):
         y = south + (k + 0.5) * DISTRICT_M / DISTRICT_ROWS
@@ -320,9 +322,17 @@ def district_plan(column: int, row: int, seed: int, rows: int = DISTRICT_ROWS) -
         streets.append(_lattice_street(base + k, rank, zone, xs, np.full_like(xs, y)))
     for k in range(_COLUMNS):
         x = west + (k + 0.5) * DISTRICT_M / _COLUMNS
-        ys = np.linspace(south, south + height, 2 * rows + 1)
-        rank = "primary" if k == 4 else "secondary" if k == 1 else "residential"
-        streets.append(_lattice_street(base + DISTRICT_ROWS + k, rank, "terrace", np.full_like(ys, x), ys))
+        if k in _THROUGH:
+            rank = "primary" if k == _THROUGH[0] else "secondary"
+            ys = np.linspace(south, south + height, 2 * rows + 1)
+            streets.append(_lattice_street(base + len(streets), rank, "terrace", np.full_like(ys, x), ys))
+            continue
+        for first in range(0, rows - 1, _STAGGER):  # residential streets are offset from block to block
+            last = min(first + _STAGGER, rows - 1)
+            shifted = x + float(rng.uniform(-38.0, 38.0))
+            ys = south + (np.linspace(first, last, 2 * (last - first) + 1) + 0.5) * DISTRICT_M / DISTRICT_ROWS
+            piece = np.full_like(ys, shifted)
+            streets.append(_lattice_street(base + len(streets), "residential", "terrace", piece, ys))
     corners = shapely.segmentize(shapely.box(west, south, west + DISTRICT_M, south + height), 20.0)
     area = shapely.transform(corners, lambda c: _warp(c[:, 0], c[:, 1]))
     main = min(8, rows - 1)
@@ -333,7 +343,11 @@ def district_plan(column: int, row: int, seed: int, rows: int = DISTRICT_ROWS) -
         (),
         streets[main].name,
         {},
-        {"60kv": streets[main].name, "gas-transmission": streets[main].name, "oil": streets[rows + 4].name},
+        {
+            "60kv": streets[main].name,
+            "gas-transmission": streets[main].name,
+            "oil": next(s.name for s in streets[rows:] if s.road_class == "primary"),
+        },
         heated=area,
         combined=area if rng.random() < 0.4 else shapely.Polygon(),
         copper=area,

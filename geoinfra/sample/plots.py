@@ -33,7 +33,7 @@ class _Zone:
 
 _ZONES = {
     "centre": _Zone((9, 16), (0.5, 0.5), (0, 0), (10, 12), 27, "townhouse", (1780, 1965), True),
-    "terrace": _Zone((7.5, 9), (2.5, 3.5), (0, 0), (8.5, 9.5), 24, "terraced house", (1955, 2015), True),
+    "terrace": _Zone((7.2, 8.5), (2.5, 3.5), (0, 0), (8.5, 9.5), 24, "terraced house", (1955, 2015), True),
     "villa": _Zone((19, 25), (5, 8), (10.5, 15), (8, 9.8), 34, "detached house", (1935, 2022)),
     "harbour": _Zone((36, 46), (3, 4), (26, 34), (14, 17), 22, "warehouse", (1900, 1985)),
     "industry": _Zone((48, 64), (9, 13), (30, 42), (20, 28), 50, "industrial hall", (1968, 2018)),

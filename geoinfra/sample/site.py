@@ -22,8 +22,8 @@ __all__ = ["SLOTS", "ServiceWay", "Site", "Slot", "cut", "lengths_along"]
 class Slot:
     """Where in the cross-section a main lies: ``metres`` left of the centre line, or beyond a kerb.
 
-    With ``side`` 0 the distance counts from the centre line, with +1 or -1 outwards from the left or right kerb
-    (negative: towards the middle of the road).
+    With ``side`` 0 the distance counts from the centre line, with +1 or -1 outwards from the left or right
+    kerb (negative: towards the middle of the road).
     """
 
     side: int
@@ -90,8 +90,8 @@ def _indices(mask: np.bool_ | NDArray[np.bool_]) -> frozenset[int]:
 class Site:
     """A town or district ready for its lines.
 
-    ``heated``, ``gassed``, ``combined`` and ``copper`` hold the indices of the sections with district heating,
-    gas, a combined sewer and the older telephone network.
+    ``heated``, ``gassed``, ``combined`` and ``copper`` hold the indices of the sections with district
+    heating, gas, a combined sewer and the older telephone network.
     """
 
     def __init__(

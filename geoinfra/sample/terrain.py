@@ -11,7 +11,17 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from rasterio.transform import from_origin
 
-__all__ = ["NODATA_M", "ORIGIN_E", "ORIGIN_N", "coast_n", "height_m", "sea", "stream_line", "write_tiles"]
+__all__ = [
+    "NODATA_M",
+    "ORIGIN_E",
+    "ORIGIN_N",
+    "coast_n",
+    "harbour",
+    "height_m",
+    "sea",
+    "stream_line",
+    "write_tiles",
+]
 
 ORIGIN_E = 650_000.0
 ORIGIN_N = 6_084_000.0
@@ -90,6 +100,17 @@ def sea(bounds: tuple[float, float, float, float]) -> shapely.Geometry:
         line = shapely.LineString([(x + ORIGIN_E, y + ORIGIN_N) for x, y in mole])
         water = shapely.difference(water, shapely.buffer(line, 7.0, join_style="mitre"))
     return shapely.intersection(water, shapely.box(min_e, min_n, max_e, max_n))
+
+
+def harbour() -> shapely.Geometry:
+    """Return the made ground of the harbour: quays and moles."""
+    moles = [
+        shapely.buffer(
+            shapely.LineString([(x + ORIGIN_E, y + ORIGIN_N) for x, y in mole]), 7.0, join_style="mitre"
+        )
+        for mole in _MOLES
+    ]
+    return shapely.union_all([shapely.difference(_box(_QUAY), _box(_BASIN)), *moles])
 
 
 def _tile_corners(bounds: tuple[float, float, float, float]) -> Iterator[tuple[int, int]]:
