@@ -1,0 +1,378 @@
+"""The map page in a real browser against the real demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+from services.web import STATIC_DIR, content_security_policy
+
+pytestmark = [pytest.mark.services, pytest.mark.browser]
+
+WEB_DIR = STATIC_DIR.parent
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+]
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+SETTLED = """() => {
+    const map = window.geoinfraMap;
+    return map?.loaded() && map.areTilesLoaded() && !map.isMoving();
+}"""
+DANGEROUS_HTML = '<img src=x onerror="window.broken=1">'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium of the system; absent, a visible skip, and a failure in CI."""
+    program = shutil.which("chromium")
+    vendored = (STATIC_DIR / "vendor" / "VENDOR.json").is_file()
+    if program is None or not vendored:
+        missing = "the program chromium" if program is None else "services/web/static/vendor (make setup)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{missing} is missing")
+        pytest.skip(f"{missing} is missing")
+    with sync_playwright() as playwright:
+        started = _launch(playwright, program)
+        yield started
+        started.close()
+
+
+def _launch(playwright: Playwright, program: str) -> Browser:
+    return playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+
+
+@pytest.fixture
+def page(browser: Browser, demo_server: str) -> Iterator[Page]:
+    """The page on a desktop, in English, as a visitor; no script fails, no request goes elsewhere."""
+    yield from _page(browser, demo_server, viewport=DESKTOP, locale="en-GB")
+
+
+@pytest.fixture
+def phone(browser: Browser, demo_server: str) -> Iterator[Page]:
+    """The page on a phone, in Danish."""
+    yield from _page(browser, demo_server, viewport=PHONE, locale="da-DK", has_touch=True, is_mobile=True)
+
+
+def _page(browser: Browser, demo_server: str, **options: Any) -> Iterator[Page]:
+    context = browser.new_context(accept_downloads=True, reduced_motion="reduce", **options)
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", lambda r: r.url.startswith((demo_server, "blob:", "data:")) or faults.append(r.url))
+    opened.goto(f"{demo_server}/")
+    opened.wait_for_function(SETTLED, timeout=60_000)
+    yield opened
+    context.close()
+    assert faults == []
+
+
+def _become(page: Page, role: str) -> None:
+    with page.expect_response("**/api/config"):
+        page.select_option("#role", role)
+    expect(page.locator("#organisation")).not_to_be_empty()
+    page.wait_for_function(SETTLED)
+
+
+def _look_at(page: Page, street: str) -> None:
+    """Put the middle of a street into the middle of the map, close enough to draw."""
+    page.evaluate(
+        """(name) => {
+            const map = window.geoinfraMap;
+            const street = map.querySourceFeatures("streets", {sourceLayer: "streets"})
+                .find(({properties}) => properties.name === name);
+            const line = street.geometry.type === "LineString"
+                ? street.geometry.coordinates : street.geometry.coordinates[0];
+            map.jumpTo({center: line[Math.floor(line.length / 2)], zoom: 18.5});
+        }""",
+        street,
+    )
+    page.wait_for_function(SETTLED)
+
+
+def _middle(page: Page) -> tuple[float, float]:
+    """Where on the screen the map's centre lies, beside the panel."""
+    x, y = page.evaluate(
+        "() => { const p = window.geoinfraMap.project(window.geoinfraMap.getCenter()); return [p.x, p.y]; }"
+    )
+    return float(x), float(y)
+
+
+def _draw_square(page: Page, half_px: int) -> None:
+    x, y = _middle(page)
+    page.click("#draw-polygon")
+    corners = [(x - half_px, y - half_px), (x + half_px, y - half_px), (x + half_px, y + half_px)]
+    for across, down in [*corners, (x - half_px, y + half_px)]:
+        page.mouse.move(across, down)
+        page.mouse.click(across, down)
+        page.wait_for_timeout(350)  # two clicks closer in time are a double click
+    page.click("#draw-finish")
+    expect(page.locator("#draw-bar")).to_be_hidden()
+
+
+def _rectangle(page: Page, width_m: int, height_m: int) -> None:
+    """Give an area without a pointer."""
+    if not page.locator("#area-make").is_visible():
+        page.click("#enquiry-form summary")
+    page.fill("#area-width", str(width_m))
+    page.fill("#area-height", str(height_m))
+    page.click("#area-make")
+
+
+def _rendered(page: Page, layer: str) -> int:
+    count = page.evaluate("(id) => window.geoinfraMap.queryRenderedFeatures({layers: [id]}).length", layer)
+    return int(count)
+
+
+@pytest.mark.parametrize("layer", ["landuse/fill", "streets/fill", "streets/name", "buildings/fill"])
+def test_map_draws_the_open_layers_for_everybody(page: Page, layer: str) -> None:
+    assert _rendered(page, layer) > 0
+
+
+def test_visitor_gets_no_utility_layers(page: Page) -> None:
+    layers = page.evaluate("() => window.geoinfraMap.getStyle().layers.map(({id}) => id)")
+    assert not [name for name in layers if name.startswith("utility-")]
+
+
+def test_excavator_draws_files_sees_the_owners_and_downloads_the_package(page: Page, tmp_path: Path) -> None:
+    _become(page, "excavator")
+    assert _rendered(page, "utility-lines/in-use") == 0 or page.locator("#tab-mine").is_visible()
+    _look_at(page, "Algade")
+    _draw_square(page, 90)
+    expect(page.locator("#area-text")).to_contain_text("m²")
+    page.fill("#description", "Ny stikledning")
+    page.click("#file-enquiry")
+
+    expect(page.locator("#status-view h2")).to_contain_text("20", timeout=15_000)
+    expect(page.locator("#download-package")).to_be_visible(timeout=60_000)
+    assert page.locator(".owners li[data-status=delivered]").count() >= 1
+    page.wait_for_function(SETTLED)
+    page.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
+        timeout=20_000,
+    )
+    expect(page.locator(".hazard")).to_be_visible()
+
+    with page.expect_download() as pending:
+        page.click("#download-package")
+    target = tmp_path / pending.value.suggested_filename
+    pending.value.save_as(target)
+    assert target.name.startswith("Ledningspakke_")
+    with zipfile.ZipFile(target) as package:
+        assert any(name.endswith("consolidated.gml") for name in package.namelist())
+
+    page.click("#tab-mine")
+    expect(page.locator("#view-mine li").first).to_contain_text("Ny stikledning")
+
+
+def test_click_on_a_line_shows_its_attributes_as_text(page: Page) -> None:
+    _become(page, "owner")
+    _look_at(page, "Algade")
+    page.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
+        timeout=20_000,
+    )
+    place = page.evaluate(
+        """() => {
+            const map = window.geoinfraMap;
+            const panel = document.getElementById("panel").getBoundingClientRect();
+            for (const {geometry} of map.queryRenderedFeatures({layers: ["utility-lines/in-use"]})) {
+                const line = geometry.type === "LineString" ? geometry.coordinates : geometry.coordinates[0];
+                for (const corner of line) {
+                    const {x, y} = map.project(corner);
+                    const beside = x > panel.right + 30 && x < innerWidth - 120;
+                    if (beside && y > 80 && y < innerHeight - 120) return [x, y];
+                }
+            }
+            return null;
+        }"""
+    )
+    assert place is not None
+    page.mouse.click(*place)
+    expect(page.locator(".maplibregl-popup dt").first).to_have_text("Feature class")
+
+
+def test_hostile_attributes_never_become_elements(page: Page) -> None:
+    shown = page.evaluate(
+        """async (html) => {
+            const {showFeatures} = await import("/static/features.js");
+            const map = window.geoinfraMap;
+            showFeatures(map, map.getCenter(), [{properties: {type: html, supply: html, gml_id: html}}]);
+            const popup = document.querySelector(".maplibregl-popup");
+            return [popup.querySelectorAll("img").length, popup.textContent.includes(html), window.broken];
+        }""",
+        DANGEROUS_HTML,
+    )
+    assert shown == [0, True, None]
+
+
+def test_problem_of_the_server_is_shown_as_a_sentence_with_its_hint(page: Page) -> None:
+    _become(page, "excavator")
+    _look_at(page, "Algade")
+    _rectangle(page, 20, 20)
+    page.fill("#contact-email", "not a mail address")
+    page.click("#file-enquiry")
+    error = page.locator("#form-error")
+    expect(error.locator(".error-text")).to_contain_text("contact.email", timeout=10_000)
+    expect(error.locator(".error-hint, .error-text").last).not_to_be_empty()
+    expect(page.locator("#enquiry-form")).to_be_visible()
+
+
+def test_area_above_the_limit_is_refused_before_it_is_sent(page: Page) -> None:
+    _become(page, "excavator")
+    _rectangle(page, 1000, 300)
+    expect(page.locator("#area-warning")).to_contain_text("250,000")
+    page.click("#file-enquiry")
+    expect(page.locator("#form-error")).to_contain_text("Divide it")
+
+
+def test_area_by_keyboard_has_the_stated_size(page: Page) -> None:
+    page.focus("#enquiry-form summary")
+    page.keyboard.press("Enter")
+    page.fill("#area-width", "40")
+    page.fill("#area-height", "25")
+    page.focus("#area-make")
+    page.keyboard.press("Enter")
+    expect(page.locator("#area-text strong")).to_have_text("1,000 m²")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"type": "Point", "coordinates": [11, 55]}', "[]", "null"])
+def test_text_that_is_no_geojson_polygon_is_explained(page: Page, text: str) -> None:
+    page.click("#enquiry-form summary")
+    page.fill("#area-geojson", text)
+    page.click("#area-paste")
+    expect(page.locator("#area-error")).to_contain_text("not a GeoJSON polygon")
+
+
+def test_address_is_found_by_keyboard(page: Page) -> None:
+    before = page.evaluate("() => window.geoinfraMap.getZoom()")
+    page.focus("#search")
+    page.keyboard.type("Algade 1")
+    expect(page.locator("#search-list li").first).to_contain_text("Algade 1")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"() => window.geoinfraMap.getZoom() > {before}")
+    expect(page.locator("#search-list")).to_be_hidden()
+    expect(page.locator("#search")).to_have_value("Algade 1, 4999 Havnsby")
+
+
+def test_language_is_switched_and_remembered(page: Page) -> None:
+    expect(page.locator("h1")).to_have_text("Before you dig")
+    page.click("[data-language=da]")
+    expect(page.locator("h1")).to_have_text("Før du graver")
+    expect(page.locator("html")).to_have_attribute("lang", "da")
+    page.reload()
+    expect(page.locator("h1")).to_have_text("Før du graver")
+    expect(page.locator("#method option[value='6']")).to_have_text("Gravemaskine")
+
+
+def test_layer_toggle_hides_and_shows_the_layer(page: Page) -> None:
+    page.click("#tab-layers")
+    box = page.locator("#view-layers label", has_text="Buildings").locator("input")
+    box.uncheck()
+    page.wait_for_function(SETTLED)
+    assert _rendered(page, "buildings/fill") == 0
+    box.check()
+    page.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['buildings/fill']}).length > 0"
+    )
+
+
+def test_coordinates_equal_proj(page: Page) -> None:
+    from pyproj import Transformer
+
+    places = [[8.1, 57.7], [9.0, 56.0], [11.35, 54.89], [15.1, 55.1]]
+    ours = page.evaluate(
+        """async (places) => {
+            const {toUtm32, fromUtm32} = await import("/static/geometry.js");
+            return places.map((place) => [toUtm32(place), fromUtm32(toUtm32(place))]);
+        }""",
+        places,
+    )
+    transform = Transformer.from_crs("EPSG:4258", "EPSG:25832", always_xy=True).transform
+    for place, (forward, back) in zip(places, ours, strict=True):
+        assert forward == pytest.approx(transform(*place), abs=1e-4)
+        assert back == pytest.approx(place, abs=1e-9)
+
+
+@pytest.mark.parametrize("view", ["enquiry", "mine", "layers"])
+@pytest.mark.parametrize("language", ["da", "en"])
+def test_axe_finds_nothing_serious(page: Page, view: str, language: str) -> None:
+    page.click(f"[data-language={language}]")
+    page.click(f"#tab-{view}")
+    page.evaluate((WEB_DIR / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    result = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    serious = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
+    assert serious == [], json.dumps([(v["id"], [n["html"] for n in v["nodes"]]) for v in serious], indent=1)
+
+
+def test_phone_shows_map_and_sheet_without_sideways_scrolling(phone: Page) -> None:
+    width = phone.evaluate("() => document.documentElement.scrollWidth")
+    assert width == PHONE["width"]
+    sheet = phone.locator("#panel").bounding_box()
+    assert sheet is not None
+    assert sheet["y"] > 200
+    phone.tap("#sheet-handle")
+    expect(phone.locator("#panel-body")).to_be_hidden()
+    expect(phone.locator("#search")).to_be_visible()
+    phone.tap("#sheet-handle")
+    expect(phone.locator("#draw-polygon")).to_be_visible()
+
+
+def test_phone_draws_an_area_by_taps(phone: Page) -> None:
+    _look_at(phone, "Algade")
+    phone.tap("#draw-polygon")
+    expect(phone.locator("#panel-body")).to_be_hidden()
+    phone.wait_for_function(SETTLED)
+    for x, y in [(120, 300), (260, 300), (260, 440), (120, 440)]:
+        phone.touchscreen.tap(x, y)
+        phone.wait_for_timeout(350)
+    phone.tap("#draw-finish")
+    expect(phone.locator("#draw-polygon")).to_be_visible()
+    expect(phone.locator("#area-text strong")).to_be_visible()
+
+
+def test_page_allows_this_server_only(demo_server: str) -> None:
+    answer = httpx.get(f"{demo_server}/")
+    policy = answer.headers["content-security-policy"]
+    assert policy == content_security_policy(answer.text)
+    assert "unsafe" not in policy
+    assert "default-src 'self'" in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/static/main.js", "text/javascript; charset=utf-8"),
+        ("/static/vendor/maplibre-gl/maplibre-gl-worker.mjs", "text/javascript; charset=utf-8"),
+        ("/static/app.css", "text/css; charset=utf-8"),
+        ("/static/vendor/inter/inter-latin.woff2", "font/woff2"),
+    ],
+)
+def test_static_file_has_its_media_type_and_can_be_revalidated(
+    demo_server: str, path: str, media_type: str
+) -> None:
+    first = httpx.get(f"{demo_server}{path}")
+    assert first.headers["content-type"] == media_type
+    again = httpx.get(f"{demo_server}{path}", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/static/../__init__.py", "/static/%2e%2e/__init__.py", "/static/.npmrc"])
+def test_nothing_outside_the_static_folder_is_served(demo_server: str, path: str) -> None:
+    assert httpx.get(f"{demo_server}{path}").status_code == 404
