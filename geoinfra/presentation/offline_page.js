@@ -179,10 +179,13 @@
     const ground = gridScale(origin[0] / 100);
 
     const canvas = byId("canvas"), pen = canvas.getContext("2d", { alpha: false });
-    const scene = document.createElement("canvas"), ink = scene.getContext("2d", { alpha: false });
     const view = { x: 0, y: 0, scale: 4 }; // centre in metres from the origin, CSS pixels a metre
-    const drawn = { x: 0, y: 0, scale: 0, width: 0, height: 0, sharpness: 0, stale: true };
+    const sheet = () => {
+      const paper = document.createElement("canvas");
+      return { paper, ink: paper.getContext("2d", { alpha: false }), x: 0, y: 0, scale: 1, width: 0, height: 0 };
+    };
     const MARGIN = 0.35; // of the view, drawn ahead on each side
+    let front = sheet(), back = sheet(), stale = true, painting = null, slices = 4;
     let width = 1, height = 1, ratio = 1, selected = -1, position = null, measured = null;
 
     // Groups that share one stroke: supply, status, kind.
@@ -272,18 +275,18 @@
       context.setLineDash([]);
     };
 
-    const strokeStyle = (context, group) => {
+    const strokeStyle = (context, group, scale) => {
       const gone = group.status === "permanent ude af drift";
       const faded = gone ? 0.45 : 1;
       context.globalAlpha = group.kind === "trace" ? 0.3 * faded : faded;
       context.strokeStyle = context.fillStyle = group.colour;
-      context.lineCap = group.kind === "trace" || group.status === "under etablering" ? "butt" : "round";
+      context.lineCap = scale < 3 || group.kind === "trace" || group.status === "under etablering" ? "butt" : "round";
       context.setLineDash(group.status === "under etablering" ? [9, 6] : []);
     };
 
     const CHUNK = 150; // subpaths a stroke: very long paths are slow to rasterise
-    const drawPaths = (context, group, frame) => {
-      let open = 0, current = 0;
+    const drawPaths = function* (context, group, frame) {
+      let open = 0, current = 0, added = 0;
       const flush = () => { if (open) { context.lineWidth = current; context.stroke(); open = 0; } };
       for (const p of group.paths) {
         const f = net.feature[p];
@@ -293,13 +296,19 @@
         if (!open) context.beginPath();
         current = wanted;
         open += 1;
-        trace(context, net, p, frame, group.shape === 2);
+        added += 1;
+        trace(context, net, p, frame, false);
+        if (added % CHUNK === 0) {
+          flush();
+          yield;
+        }
       }
       flush();
     };
 
-    const drawRings = (context, group, frame) => {
+    const drawRings = function* (context, group, frame) {
       const alpha = context.globalAlpha;
+      let drawn = 0;
       for (let i = 0; i < group.paths.length;) {
         const f = net.feature[group.paths[i]];
         context.beginPath();
@@ -315,6 +324,7 @@
         context.globalAlpha = alpha;
         context.lineWidth = 2;
         context.stroke();
+        if ((drawn += 1) % CHUNK === 0) yield;
       }
     };
 
@@ -344,18 +354,22 @@
       }
     };
 
-    const drawHalo = (context, frame, hazard, colour) => {
+    const drawHalo = function* (context, frame, hazard, colour) {
       context.globalAlpha = 0.28;
       context.strokeStyle = colour;
       context.lineWidth = 12;
-      context.lineCap = "round";
+      context.lineCap = "butt";
       let open = 0;
       context.beginPath();
       for (let p = 0; p < net.count; p += 1) {
         const f = net.feature[p];
         if (net.kind[p] === 0 || !visible[f] || hazardOf(f) !== hazard || outside(p, frame, 12 / frame.scale)) continue;
         trace(context, net, p, frame, net.kind[p] === 2);
-        if ((open += 1) % CHUNK === 0) { context.stroke(); context.beginPath(); }
+        if ((open += 1) % CHUNK === 0) {
+          context.stroke();
+          yield;
+          context.beginPath();
+        }
       }
       context.stroke();
       context.globalAlpha = 1;
@@ -426,32 +440,42 @@
       }
     };
 
-    const drawScene = (sharpness) => {
-      const w = Math.ceil(width * (1 + 2 * MARGIN)), h = Math.ceil(height * (1 + 2 * MARGIN));
-      if (scene.width !== w * sharpness || scene.height !== h * sharpness) {
-        scene.width = w * sharpness;
-        scene.height = h * sharpness;
-      }
-      Object.assign(drawn, { x: view.x, y: view.y, scale: view.scale, width: w, height: h, sharpness, stale: false });
+    /** Draw the lines around the present view on a sheet; pauses after each part. */
+    const paint = function* (target) {
+      const w = Math.ceil(width * (1 + 2 * MARGIN)), h = Math.ceil(height * (1 + 2 * MARGIN)), ink = target.ink;
+      target.paper.width = w * ratio; // also clears what an unfinished drawing left
+      target.paper.height = h * ratio;
+      Object.assign(target, { x: view.x, y: view.y, scale: view.scale, width: w, height: h });
       const frame = frameOf(view, w, h);
-      ink.setTransform(sharpness, 0, 0, sharpness, 0, 0);
+      ink.setTransform(ratio, 0, 0, ratio, 0, 0);
       ink.fillStyle = "#ffffff";
       ink.fillRect(0, 0, w, h);
       drawDig(ink, frame, true);
       drawGrid(ink, frame, w, h);
-      drawHalo(ink, frame, "farlig", "#ff9a1f");
-      drawHalo(ink, frame, "meget farlig", "#ff2a2a");
-      ink.lineJoin = "round";
+      ink.lineJoin = "bevel";
+      yield* drawHalo(ink, frame, "farlig", "#ff9a1f");
+      yield* drawHalo(ink, frame, "meget farlig", "#ff2a2a");
       for (const group of ordered) {
-        strokeStyle(ink, group);
+        ink.lineJoin = frame.scale > 3 ? "round" : "bevel";
+        strokeStyle(ink, group, frame.scale);
         if (group.shape === 0) drawDots(ink, group, frame);
-        else if (group.shape === 2) drawRings(ink, group, frame);
-        else drawPaths(ink, group, frame);
+        else if (group.shape === 2) yield* drawRings(ink, group, frame);
+        else yield* drawPaths(ink, group, frame);
       }
       ink.globalAlpha = 1;
       ink.setLineDash([]);
       drawHazards(ink, frame, w, h);
       drawDig(ink, frame, false);
+    };
+
+    /** Go on with the drawing behind the one that is shown; swap them when it is done. */
+    const paintOn = () => {
+      for (let slice = 0; slice < slices; slice += 1) {
+        if (!painting.next().done) continue;
+        [front, back] = [back, front];
+        painting = null;
+        return;
+      }
     };
 
     // -- drawing the view: the scene moved and scaled, and what lies on it
@@ -540,25 +564,27 @@
         metres >= 1000 ? `${metres / 1000} km` : metres >= 1 ? `${metres} m` : `${Math.round(metres * 100)} cm`;
     };
 
-    let settle = 0, asked = false, moving = 0;
-    const draw = () => {
+    let asked = false, before = 0;
+    const draw = (time) => {
       asked = false;
-      const busy = performance.now() - moving < 120;
-      const zoomed = drawn.scale !== view.scale;
-      const away = Math.abs(view.x - drawn.x) * drawn.scale > width * MARGIN
-        || Math.abs(view.y - drawn.y) * drawn.scale > height * MARGIN;
-      const coarse = drawn.sharpness < ratio;
-      if (drawn.stale || (!busy && (zoomed || coarse)) || (away && !(busy && zoomed))) drawScene(busy ? 1 : ratio);
-      if (busy && (zoomed || drawn.sharpness < ratio)) {
-        clearTimeout(settle);
-        settle = setTimeout(redraw, 150);
+      if (painting) slices = time - before > 34 ? Math.max(1, slices >> 1) : Math.min(32, slices + 1);
+      before = time;
+      const away = Math.max(Math.abs(view.x - front.x) * front.scale / width,
+        Math.abs(view.y - front.y) * front.scale / height) > MARGIN / 2;
+      if (stale || (!painting && (away || front.scale !== view.scale))) {
+        stale = false;
+        painting = paint(back);
       }
-      const k = view.scale / drawn.scale;
-      const [left, top] = toScreen(drawn.x, drawn.y);
+      if (painting) {
+        paintOn();
+        redraw();
+      }
+      const k = view.scale / front.scale;
+      const [left, top] = toScreen(front.x, front.y);
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.fillStyle = "#ffffff";
       pen.fillRect(0, 0, width, height);
-      pen.drawImage(scene, left - drawn.width * k / 2, top - drawn.height * k / 2, drawn.width * k, drawn.height * k);
+      if (front.width) pen.drawImage(front.paper, left - front.width * k / 2, top - front.height * k / 2, front.width * k, front.height * k);
       drawSelected();
       drawMeasured();
       drawPosition();
@@ -570,7 +596,6 @@
       asked = true;
       requestAnimationFrame(draw);
     };
-    const touched = () => { moving = performance.now(); redraw(); };
 
     const resize = () => {
       const box = canvas.getBoundingClientRect();
@@ -579,7 +604,7 @@
       ratio = Math.min(2, window.devicePixelRatio || 1);
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
-      drawn.stale = true;
+      stale = true;
       redraw();
     };
 
@@ -589,14 +614,14 @@
       view.scale = clampScale(view.scale * factor);
       view.x = x - (px - width / 2) / view.scale;
       view.y = y + (py - height / 2) / view.scale;
-      touched();
+      redraw();
     };
     const show = ([left, bottom, right, top], most = 60) => {
       view.x = (left + right) / 2;
       view.y = (bottom + top) / 2;
       const space = Math.min((width - 90) / Math.max(right - left, 0.1), (height - 110) / Math.max(top - bottom, 0.1));
       view.scale = clampScale(Math.min(most, space));
-      drawn.stale = true;
+      stale = true;
       redraw();
     };
     const showDig = () => show(boxOf(dig.x, dig.y, 0, dig.x.length));
@@ -809,7 +834,7 @@
           `The filter hides ${very} very dangerous and ${risky} dangerous features. `), again);
       }
       if (selected >= 0 && !visible[selected]) close();
-      drawn.stale = true;
+      stale = true;
       redraw();
     };
 
@@ -913,7 +938,7 @@
       const first = position === null;
       position = { x: east - origin[0] / 100, y: north - origin[1] / 100, accuracy };
       say(`E ${number(east.toFixed(2))} · N ${number(north.toFixed(2))} · ±${Math.round(accuracy)} m`);
-      if (first) { view.x = position.x; view.y = position.y; drawn.stale = true; }
+      if (first) { view.x = position.x; view.y = position.y; stale = true; }
       redraw();
     };
 
@@ -953,7 +978,7 @@
         view.x -= (now.x - before.x) / view.scale;
         view.y += (now.y - before.y) / view.scale;
         pointers.set(event.pointerId, now);
-        touched();
+        redraw();
         return;
       }
       const old = spread();
@@ -982,7 +1007,7 @@
     canvas.addEventListener("focus", redraw);
     canvas.addEventListener("blur", redraw);
 
-    const pan = (dx, dy) => () => { view.x += dx * width / view.scale; view.y += dy * height / view.scale; touched(); };
+    const pan = (dx, dy) => () => { view.x += dx * width / view.scale; view.y += dy * height / view.scale; redraw(); };
     const KEYS = {
       ArrowLeft: pan(-0.15, 0), ArrowRight: pan(0.15, 0), ArrowUp: pan(0, 0.15), ArrowDown: pan(0, -0.15),
       "+": () => zoomAt(1.5), "=": () => zoomAt(1.5), "-": () => zoomAt(1 / 1.5), 0: showDig,
