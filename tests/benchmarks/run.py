@@ -1,7 +1,7 @@
 """Run the benchmarks: ``make bench`` runs all, ``make bench`` with names only those.
 
-Each benchmark is a script beside this one with ``main() -> None`` that prints its table. Figures depend on the
-machine; ratios within one run are what counts.
+Each benchmark is a script beside this one with ``main() -> None`` that prints its table. Figures depend on
+the machine; ratios within one run are what counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parts that run: a PostgreSQL with PostGIS of our own."""
+"""Parts that run: a PostgreSQL with PostGIS of our own, and the store on both engines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from geoinfra.storage import Store, open_store
 
 # --- PostgreSQL
 
@@ -127,3 +129,40 @@ def _await_answer(postgres: PostgresServer, server: subprocess.Popen[bytes]) -> 
         except subprocess.TimeoutExpired:
             continue
     pytest.fail(f"PostgreSQL did not start: {(postgres.folder / 'log').read_text()[-2000:]}")
+
+
+# --- The store on both engines
+
+type StoreMaker = Callable[[], Store]
+
+
+@pytest.fixture(params=["embedded", pytest.param("postgres", marks=pytest.mark.postgres)])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine that the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_store(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StoreMaker]:
+    """Open the same data once more, as another process would; all are closed at the end."""
+    url, server = None, None
+    if engine_name == "postgres":
+        server = request.getfixturevalue("postgres_server")
+        url = server.new_database()
+    opened: list[Store] = []
+
+    def make() -> Store:
+        opened.append(open_store(tmp_path / "data", url))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        store.close()
+    if server is not None:
+        server.drop(url)
+
+
+@pytest.fixture
+def store(make_store: StoreMaker) -> Store:
+    """An empty store."""
+    return make_store()
