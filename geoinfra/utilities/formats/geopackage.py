@@ -1,4 +1,4 @@
-"""GeoPackage 1.4: one layer a LER class, every LER attribute a column, heights in Z where all are known.
+"""GeoPackage 1.3: one layer a LER class, every LER attribute a column, heights in Z where all are known.
 
 A feature with some heights unknown is written without Z and keeps what is known in ``heights_json``: a NaN in
 Z makes whole lines vanish in common programs. The file is written with the standard library's ``sqlite3``: in
@@ -31,7 +31,7 @@ from geoinfra.utilities.model import UTILITY_FEATURES
 __all__ = ["write_geopackage"]
 
 _APPLICATION_ID = 0x47504B47
-_USER_VERSION = 10400
+_USER_VERSION = 10300
 _BLOB_HEAD = struct.pack("<2sBBi", b"GP", 0, 1, STORAGE_EPSG)
 _GEOMETRY_TYPES = {"Point": "POINT", "Curve": "LINESTRING", "MultiCurve": "MULTILINESTRING"}
 _SCALARS = tuple(column for column in UTILITY_FEATURES.public_columns if column.type is not ColumnType.JSON)
@@ -55,7 +55,8 @@ CREATE TABLE gpkg_contents (
   CONSTRAINT fk_gc_r_srs_id FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
 CREATE TABLE gpkg_geometry_columns (
   table_name TEXT NOT NULL, column_name TEXT NOT NULL, geometry_type_name TEXT NOT NULL,
-  srs_id INTEGER NOT NULL, z TINYINT NOT NULL, m TINYINT NOT NULL, CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name),
+  srs_id INTEGER NOT NULL, z TINYINT NOT NULL, m TINYINT NOT NULL,
+  CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name),
   CONSTRAINT uk_gc_table_name UNIQUE (table_name),
   CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name),
   CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
@@ -65,7 +66,7 @@ CREATE TABLE gpkg_extensions (
   CONSTRAINT ge_tce UNIQUE (table_name, column_name, extension_name));
 """
 
-# The triggers of the R-tree extension of GeoPackage 1.4; {t} is the layer.
+# The triggers of the R-tree extension as GeoPackage 1.4 mended them; {t} is the layer.
 _BOUNDS = 'ST_MinX(NEW."geom"), ST_MaxX(NEW."geom"), ST_MinY(NEW."geom"), ST_MaxY(NEW."geom")'
 _HAS = '(NEW."geom" NOTNULL AND NOT ST_IsEmpty(NEW."geom"))'
 _HASNT = '(NEW."geom" ISNULL OR ST_IsEmpty(NEW."geom"))'
