@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from geoinfra.cli import StoreAddress, app, run
-from geoinfra.errors import Conflict, GeoinfraError
+from geoinfra.errors import GeoinfraError
 from geoinfra.storage import open_store
 from services.settings import Settings
 
@@ -42,19 +41,6 @@ def _settings(data_dir: Path | None = None) -> Settings:
         ) from None
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Raise a helpful error when something listens on the port already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Conflict(
-                f"Port {port} on {host} is in use or not allowed ({error.strerror}).",
-                hint=f"Stop what listens there, or choose another: GEOINFRA_PORT={port + 1} make demo",
-            ) from error
-
-
 @app.command()
 def serve(context: typer.Context) -> None:
     """Run the web process; run `geoinfra worker` beside it."""
@@ -63,7 +49,7 @@ def serve(context: typer.Context) -> None:
     from services.app import create_app
 
     settings = _settings(context.obj.data_dir)
-    require_free_port(settings.host, settings.port)
+    settings.require_free_port()
     uvicorn.run(
         create_app(settings),
         host=settings.host,

@@ -22,7 +22,6 @@ from geoinfra.access import Role
 from geoinfra.cli.commands import err, progress_fraction
 from geoinfra.errors import GeoinfraError
 from geoinfra.storage import Store, open_store, organisations, schema
-from services.cli import require_free_port
 from services.security import DEMO_TOKENS
 from services.settings import Settings
 
@@ -39,7 +38,7 @@ _DEMO_ORGANISATIONS = {
 
 def run_demo(settings: Settings, size: str) -> None:
     """Load the town if it is not there, then run web and worker until interrupted."""
-    require_free_port("127.0.0.1", settings.port)
+    settings.require_free_port()
     prepare_demo(settings, size)
     address = f"http://127.0.0.1:{settings.port}"
     environment = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from geoinfra.errors import Conflict
 
 __all__ = ["Settings"]
 
@@ -66,3 +69,15 @@ class Settings(BaseSettings):
     def database(self) -> str | None:
         """The database address with its password, or ``None`` for the embedded store."""
         return self.database_url.get_secret_value() if self.database_url else None
+
+    def require_free_port(self) -> None:
+        """Raise a helpful :class:`~geoinfra.errors.Conflict` when the port cannot be listened on."""
+        with socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise Conflict(
+                    f"Port {self.port} on {self.host} is in use or not allowed ({error.strerror}).",
+                    hint=f"Stop what listens there, or choose another: GEOINFRA_PORT={self.port + 1} make demo",
+                ) from error

@@ -12,11 +12,9 @@ from collections.abc import Callable, Mapping
 from collections.abc import Collection as Names
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pygeoapi
 from pygeoapi.api import (
     APIRequest,
     conformance,
@@ -31,7 +29,6 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import InvalidInput, NotFound
@@ -94,7 +91,6 @@ class OgcService:
 
     def route(self) -> BaseRoute:
         """Return the mount of all routes."""
-        static = Path(pygeoapi.__file__).parent / "static"
         get = self._get
         return Mount(
             "/ogc",
@@ -114,7 +110,6 @@ class OgcService:
                 Route("/jobs", get(self._jobs)),
                 Route("/jobs/{job}", get(self._job)),
                 Route("/jobs/{job}/results", get(self._results)),
-                Mount("/static", StaticFiles(directory=static)),
             ],
         )
 
@@ -287,8 +282,10 @@ class OgcService:
         return self._of_jobs(asked, processes.get_job_result, asked.request.path_params["job"])
 
     def _of_jobs(self, asked: _Asked, function: EngineFunction, *names: str) -> Response:
+        if asked.query.get("f") == "html":
+            raise InvalidInput("Jobs have no HTML pages.", hint="Use f=json.")
         view = asked.view.bind(self._caller(asked))
-        return _with(_run(asked, view, function, *names), _PRIVATE)
+        return _with(_run(asked, view, function, *names, as_html=False), _PRIVATE)
 
     def _caching(self, asked: _Asked, *shown: tuple[Collection, DatasetView]) -> dict[str, str]:
         """Return the caching headers of an answer about these collections."""
@@ -310,11 +307,13 @@ class OgcService:
         }
 
 
-def _run(asked: _Asked, view: View, function: EngineFunction, *names: str) -> Response:
+def _run(
+    asked: _Asked, view: View, function: EngineFunction, *names: str, as_html: bool | None = None
+) -> Response:
     """Call one of pygeoapi's functions and make a response of its answer."""
     request = APIRequest(asked.request, view.locales)
     request._data = asked.body
-    request._format = "html" if asked.as_html else "json"
+    request._format = "html" if (asked.as_html if as_html is None else as_html) else "json"
     headers, status, content = function(view, request, *names)
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     return Response(content, int(status), kept)

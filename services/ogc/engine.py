@@ -8,6 +8,7 @@ promise.
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -96,12 +97,12 @@ def encode(document: Any, _pretty: bool = False) -> bytes:
     """Write a document as JSON.
 
     pygeoapi's own writer turns ``<`` and ``>`` in attribute values into HTML entities, which corrupts data
-    (``"<2004"``); its HTML templates keep that writer, because there it guards against scripts. Links to
-    representations that we do not offer are left out.
+    (``"<2004"``); its HTML templates keep that writer, because there it guards against scripts. Links without
+    an address and links to representations that we do not offer are left out.
     """
     if isinstance(document, dict):
         _prune_links(document)
-        for member in document.get("collections", ()):
+        for member in (*document.get("collections", ()), *document.get("processes", ())):
             _prune_links(member)
     return orjson.dumps(document, default=json_serial)
 
@@ -109,13 +110,13 @@ def encode(document: Any, _pretty: bool = False) -> bytes:
 def _prune_links(document: dict[str, Any]) -> None:
     links = document.get("links")
     if isinstance(links, list):
-        empty = document.get("type") == "FeatureCollection" and not document.get("features")
         document["links"] = [
             link
             for link in links
             if str(link.get("type")).partition(";")[0] not in _NOT_OFFERED
             and link.get("rel") not in _NOT_OFFERED_RELATIONS
-            and not (empty and link.get("rel") == "next")
+            and link.get("href")
+            and not link["href"].endswith("/jobs?f=html")
         ]
 
 
@@ -136,6 +137,11 @@ def prepare() -> None:
 
     for module in (pygeoapi.api, itemtypes, processes):
         module.to_json = encode
+
+    # The kinds of API that we mount; importing all of them takes a second and pulls in readers of grids.
+    mounted = {"itemtypes": itemtypes, "process": processes}
+    openapi = importlib.import_module("pygeoapi.openapi")  # as an attribute, that name is a command
+    pygeoapi.api.all_apis = openapi.all_apis = lambda: mounted
 
     # The classes that tests prove, not those that the engine hopes for.
     pygeoapi.api.CONFORMANCE_CLASSES = CONFORMANCE_COMMON

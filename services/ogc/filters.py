@@ -193,10 +193,11 @@ def box_in_storage(numbers: list[float], name: str) -> shapely.Geometry:
             "The bbox crosses the antimeridian, where Denmark is not.", hint="bbox=west,south,east,north"
         )
     west, south, east, north = _within_validity(west, south, east, north, name)
-    box = shapely.box(west, south, east, north)
+    least = 1e-4 if name in _METRIC else 1e-9  # a tenth of a millimetre: a point or a line is a box too
+    box = shapely.box(west, south, max(east, west + least), max(north, south + least))
     if name == _STORAGE:
         return box
-    pieces = shapely.segmentize(box, max(east - west, north - south, 1e-9) / _EDGE_PIECES)
+    pieces = shapely.segmentize(box, max(east - west, north - south, least) / _EDGE_PIECES)
 
     def move(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(crs.transform_xy(coordinates[:, 0], coordinates[:, 1], name, _STORAGE))
@@ -204,6 +205,7 @@ def box_in_storage(numbers: list[float], name: str) -> shapely.Geometry:
     return _checked(shapely.transform(pieces, move))
 
 
+_METRIC = ("EPSG:25832", "EPSG:25833", "EPSG:3857")
 _WIDE_DEGREES = (-30.0, 40.0, 50.0, 72.0)
 _WIDE_MERCATOR_M = (-3_400_000.0, 4_800_000.0, 5_600_000.0, 11_800_000.0)
 
@@ -213,6 +215,7 @@ def _within_validity(
 ) -> tuple[float, float, float, float]:
     """Cut a world-wide box to northern Europe, where UTM zone 32 is a sane mapping; all data lie inside."""
     if name in ("EPSG:25832", "EPSG:25833"):
+        west, south, east, north = (min(max(number, -1e8), 1e8) for number in (west, south, east, north))
         return west, south, east, north
     limits = _WIDE_MERCATOR_M if name == "EPSG:3857" else _WIDE_DEGREES
     low_x, low_y = min(max(west, limits[0]), limits[2]), min(max(south, limits[1]), limits[3])

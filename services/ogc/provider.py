@@ -12,7 +12,7 @@ from pygeoapi.provider.base import BaseProvider
 
 from geoinfra import crs
 from geoinfra.errors import InvalidInput, NotFound
-from geoinfra.tables import Column, ColumnType, DatasetSchema, FeatureBatch, FeatureQuery
+from geoinfra.tables import Column, ColumnType, DatasetSchema, FeatureQuery
 from services.ogc.call import FeatureCall
 from services.ogc.geojson import features
 
@@ -96,7 +96,7 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
         call = self._bound()
         question = self._question(call, datetime_, properties)
         if resulttype == "hits":
-            return _collection([], matched=call.view.count(question))
+            return _collection([], matched=call.view.count(question), following="")
         columns = tuple(name for name in (select_properties or self._fields) if name in self._fields)
         page = replace(
             question,
@@ -116,10 +116,9 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
         ]
         counted = call.view.count(question, cap=COUNT_AT_MOST + 1)
         matched = counted if counted <= COUNT_AT_MOST else None
-        result = _collection(rows, matched=matched)
-        if len(rows) == limit and not self._was_last(matched, offset, limit, call):
-            result["links"] = [_next_link(call, batches[-1])]
-        return result
+        is_last = len(rows) < limit or self._was_last(matched, offset, limit, call)
+        following = "" if is_last else call.items.next_href(call.view.cursor(batches[-1]))
+        return _collection(rows, matched=matched, following=following)
 
     def get(self, identifier: str, *, crs_transform_spec: Any = None, **_ignored: Any) -> dict[str, Any]:
         """Return one feature.
@@ -171,20 +170,24 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
         return matched is not None and call.items.cursor is None and offset + limit >= matched
 
 
-def _collection(rows: list[dict[str, Any]], *, matched: int | None) -> dict[str, Any]:
-    result: dict[str, Any] = {"type": "FeatureCollection", "features": rows, "numberReturned": len(rows)}
-    if matched is not None:
-        result["numberMatched"] = matched
-    return result
-
-
-def _next_link(call: FeatureCall, last: FeatureBatch) -> dict[str, str]:
-    return {
+def _collection(rows: list[dict[str, Any]], *, matched: int | None, following: str) -> dict[str, Any]:
+    """Return a page. Its ``next`` link is always there, without address on the last page: else pygeoapi would
+    guess one; :func:`services.ogc.engine.encode` leaves it out."""
+    following_link = {
         "type": "application/geo+json",
         "rel": "next",
         "title": "Items (next)",
-        "href": call.items.next_href(call.view.cursor(last)),
+        "href": following,
     }
+    result = {
+        "type": "FeatureCollection",
+        "features": rows,
+        "numberReturned": len(rows),
+        "links": [following_link],
+    }
+    if matched is not None:
+        result["numberMatched"] = matched
+    return result
 
 
 def _target(spec: Any) -> str:

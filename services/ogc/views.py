@@ -12,6 +12,7 @@ import functools
 import json
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ __all__ = ["DEFAULT_ITEMS", "MOST_ITEMS", "View", "Views", "is_professional"]
 
 DEFAULT_ITEMS = 100
 MOST_ITEMS = 10_000
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 _DENMARK = (7.9, 54.4, 15.4, 57.9)
 """Extent told where nothing can be seen: west, south, east, north in degrees."""
@@ -149,7 +152,7 @@ def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any
             "encoding": "utf-8",
             "languages": ["en-GB", "da-DK"],
             "limits": {"default_items": DEFAULT_ITEMS, "max_items": MOST_ITEMS, "on_exceed": "throttle"},
-            "map": {"url": "", "attribution": ""},
+            "templates": {"path": str(_TEMPLATES)},  # pygeoapi's own load scripts and maps from elsewhere
             "ogc_schemas_location": "https://schemas.opengis.net",
             "manager": {"name": f"{JobManager.__module__}.{JobManager.__qualname__}"},
         },

@@ -119,6 +119,10 @@ const catalogue = {
   "status.expired": { da: "Udløbet", en: "Expired" },
   "status.progress": { da: "{done} af {total} ejere har svaret", en: "{done} of {total} owners have answered" },
   "status.waiting": { da: "Pakken samles …", en: "Putting the package together …" },
+  "status.slow": {
+    da: "Pakken er længere undervejs end normalt. Du kan lukke siden og finde den igen under Mine.",
+    en: "The package takes longer than usual. You may close the page and find it again under Mine.",
+  },
   "status.ready": { da: "Pakken er klar", en: "The package is ready" },
   "status.noOwners": { da: "Ingen ejere har ledninger i nærheden.", en: "No owner has lines nearby." },
   "status.features": { da: "{n} objekter", en: "{n} features" },

@@ -187,6 +187,7 @@ function startMap(settings) {
     dragRotate: false,
     pitchWithRotate: false,
     touchPitch: false,
+    locale: { "GeolocateControl.FindMyLocation": t("map.locate"), "NavigationControl.ZoomIn": t("map.zoomIn"), "NavigationControl.ZoomOut": t("map.zoomOut") },
     transformRequest: (url) => (url.startsWith(location.origin) ? { url, headers: authorisation() } : { url }),
   });
   made.touchZoomRotate.disableRotation();

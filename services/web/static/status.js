@@ -34,7 +34,8 @@ const pause = (ms, signal) => new Promise((resolve) => {
 export class EnquiryStatus {
   /** @type {Enquiry | null} */ #enquiry = null;
   /** @type {number | null} */ #dangerous = null;
-  #lost = false;
+  /** What holds up the package, a key of the catalogue. @type {"waiting" | "slow" | "lost"} */
+  #delay = "waiting";
   #watch = new AbortController();
   #actions;
 
@@ -50,7 +51,7 @@ export class EnquiryStatus {
     this.#watch = new AbortController();
     this.#enquiry = enquiry;
     this.#dangerous = null;
-    this.#lost = false;
+    this.#delay = "waiting";
     byId("enquiry-form").hidden = true;
     byId("status-view").hidden = false;
     byId("status-view").replaceChildren();
@@ -84,7 +85,7 @@ export class EnquiryStatus {
         const enquiry = await getEnquiry(number, poll < QUICK_POLLS ? QUICK_WAIT_S : LONG_WAIT_S, signal);
         if (signal.aborted) return;
         this.#enquiry = enquiry;
-        this.#lost = false;
+        this.#delay = poll > QUICK_POLLS ? "slow" : "waiting";
         this.#render();
         if (enquiry.package?.ready && enquiry.package.sha256 !== known) {
           known = enquiry.package.sha256 ?? "";
@@ -95,7 +96,7 @@ export class EnquiryStatus {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof ApiError) || (error.status > 0 && error.status < 500)) throw error;
-        this.#lost = true;
+        this.#delay = "lost";
         this.#render();
         await pause(RETRY_MS, signal);
       }
@@ -141,7 +142,7 @@ export class EnquiryStatus {
     const box = make("div", { class: "package" });
     const error = make("div", { class: "error", role: "alert", hidden: true });
     if (!enquiry.package?.ready) {
-      box.append(make("p", { class: "building" }, t(this.#lost ? "status.lost" : "status.waiting")));
+      box.append(make("p", { class: "building" }, t(`status.${this.#delay}`)));
       return box;
     }
     const button = make("button", { type: "button", class: "primary", id: "download-package" }, t("status.download"));
