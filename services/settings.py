@@ -79,5 +79,6 @@ class Settings(BaseSettings):
             except OSError as error:
                 raise Conflict(
                     f"Port {self.port} on {self.host} is in use or not allowed ({error.strerror}).",
-                    hint=f"Stop what listens there, or choose another: GEOINFRA_PORT={self.port + 1} make demo",
+                    hint="Stop what listens there, or choose another: "
+                    f"GEOINFRA_PORT={self.port + 1} make demo",
                 ) from error
