@@ -140,7 +140,7 @@ def prepare() -> None:
 
     # The kinds of API that we mount; importing all of them takes a second and pulls in readers of grids.
     mounted = {"itemtypes": itemtypes, "process": processes}
-    openapi = importlib.import_module("pygeoapi.openapi")  # as an attribute, that name is a command
+    openapi: Any = importlib.import_module("pygeoapi.openapi")  # as an attribute, that name is a command
     pygeoapi.api.all_apis = openapi.all_apis = lambda: mounted
 
     # The classes that tests prove, not those that the engine hopes for.

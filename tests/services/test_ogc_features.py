@@ -109,13 +109,13 @@ def test_a_bbox_elsewhere_matches_nothing(client: httpx.Client) -> None:
     assert (document["features"], document["numberMatched"], document["numberReturned"]) == ([], 0, 0)
 
 
-@pytest.mark.parametrize("limit", [1, 40, 50, 249, 250, 251])
-@pytest.mark.parametrize("sortby", [None, "-name", "floors,-built"])
+@pytest.mark.parametrize(
+    ("sortby", "limit"),
+    [(None, 7), *((sort, n) for sort in (None, "-name", "floors,-built") for n in (40, 50, 249, 250, 251))],
+)
 def test_following_next_links_gives_every_feature_once(
     client: httpx.Client, limit: int, sortby: str | None
 ) -> None:
-    if limit == 1 and sortby:
-        pytest.skip("one page each is followed once")
     url: str | None = (
         f"{ITEMS}?{urllib.parse.urlencode({'limit': limit, **({'sortby': sortby} if sortby else {})})}"
     )
@@ -241,12 +241,12 @@ def test_cql2_json_and_filter_crs(client: httpx.Client) -> None:
     "query",
     [
         "bogus=1", "limit=0", "limit=-1", "limit=x", "offset=-1", "limit=1&limit=2", "f=xml", "f=jsonld",
-        "bbox=1,2,3", "bbox=a,b,c,d", "bbox=nan,0,1,1", "bbox=0,0,inf,1", "bbox=10,56,11,55", "bbox=170,0,-170,1",
-        "bbox-crs=x", "bbox=10,54,11,55&bbox-crs=http://example.com/def/crs/EPSG/0/9999",
+        "bbox=1,2,3", "bbox=a,b,c,d", "bbox=nan,0,1,1", "bbox=0,0,inf,1", "bbox=10,56,11,55",
+        "bbox=170,0,-170,1", "bbox-crs=x", "bbox=10,54,11,55&bbox-crs=http://example.com/def/crs/EPSG/0/9999",
         "crs=foo", f"crs={EPSG}2000", "datetime=yesterday", "datetime=2020-01-01/2021-01-01/2022-01-01",
         "datetime=../..", "sortby=nothing", "sortby=details", "properties=secret", "properties=nothing",
-        "secret=hidden-word", "details=x", "floors=many", "listed=maybe", "resulttype=some", "skipGeometry=perhaps",
-        "cursor=zzz", "cursor=W10&offset=1", "filter=", "filter=(", "filter=floors", "filter=secret='x'",
+        "secret=hidden-word", "details=x", "floors=many", "listed=maybe", "resulttype=some",
+        "skipGeometry=perhaps", "cursor=zzz", "cursor=W10&offset=1", "filter=", "filter=(", "filter=floors", "filter=secret='x'",
         "filter=gml IS NULL", "filter-lang=sql&filter=floors=1", "filter-crs=CRS84", "filter=nothing=1",
         "filter=floors='many'", "filter=S_INTERSECTS(geometry,POINT(x y))", "filter=floors=1;DROP TABLE x",
         "filter={\"op\":\"eval\",\"args\":[]}", "filter=" + "(" * 500 + "a=1" + ")" * 500, "name=a%00b",
@@ -268,7 +268,8 @@ def test_what_has_no_meaning_is_a_400_problem(client: httpx.Client, query: str) 
 @pytest.mark.parametrize(
     "path",
     ["/ogc/collections/nothing", "/ogc/collections/nothing/items", f"{ITEMS}/nothing", f"{ITEMS}/b.1/x",
-     "/ogc/nothing", "/ogc/processes/nothing", "/ogc/collections/dig-enquiry/items", f"{ITEMS}/%27%20OR%201=1"],
+     "/ogc/nothing", "/ogc/processes/nothing", "/ogc/collections/dig-enquiry/items",
+     f"{ITEMS}/%27%20OR%201=1"],
 )  # fmt: skip
 def test_what_does_not_exist_is_a_404_problem(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
@@ -337,8 +338,8 @@ def test_links_and_documents_belong_to_the_public_address_and_are_reachable(
 def test_html_pages_escape_attributes_and_load_nothing_from_elsewhere(
     client: httpx.Client, service: tuple[object, str]
 ) -> None:
-    pages = ["/ogc", "/ogc/collections", "/ogc/conformance", "/ogc/collections/buildings", ITEMS, f"{ITEMS}/b.1",
-             "/ogc/collections/buildings/queryables", "/ogc/collections/buildings/schema", "/ogc/processes",
+    pages = ["/ogc", "/ogc/collections", "/ogc/conformance", "/ogc/collections/buildings",
+             ITEMS, f"{ITEMS}/b.1", "/ogc/collections/buildings/queryables", "/ogc/collections/buildings/schema", "/ogc/processes",
              "/ogc/processes/dig-enquiry"]  # fmt: skip
     for page in pages:
         answer = client.get(page, headers={"Accept": "text/html", "Accept-Language": "da"})
