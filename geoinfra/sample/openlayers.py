@@ -219,7 +219,7 @@ def _without_small_holes(part: shapely.Geometry, smallest_m2: float = 15_000.0) 
     """Fill the gardens between the back fences."""
     rings = shapely.get_rings(part)
     holes = [ring for ring in rings[1:] if shapely.area(shapely.polygons(ring)) >= smallest_m2]
-    return shapely.polygons(rings[0], holes=holes) if len(rings) else part
+    return shapely.Polygon(rings[0], holes) if len(rings) else part
 
 
 def _field(values: list[Any]) -> NDArray[Any]:
