@@ -290,12 +290,31 @@ class FeatureRows:
         return "".join(pieces)
 
 
+_MEMBERS = (
+    "value",
+    "uom",
+    "indeterminate",
+    "type",
+    "height_m",
+    "nil",
+    "reason",
+    "href",
+    "navn",
+    "telefonnummer",
+    "mailadresse",
+    "gml_id",
+)
+
+
 def _plain(value: Any) -> Any:
-    """Write whole numbers without decimals, as the decoder reads them."""
+    """Return a value as the decoder would read it: whole numbers without decimals, members in their order."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        for name in value:
+            if name not in _MEMBERS:
+                raise InvalidInput(f"'{str(name)[:80]}' is no member of an attribute's value.")
+        return {name: _plain(value[name]) for name in _MEMBERS if name in value}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value

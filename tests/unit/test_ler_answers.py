@@ -189,7 +189,7 @@ class TestCatalogue:
         for kind in root.iterfind(f"{xs}complexType"):
             name = (kind.get("name") or "").removesuffix("Type")
             sequence = kind.find(f".//{xs}extension/{xs}sequence")
-            if name in known.classes and sequence is not None:
+            if name in known.classes and sequence is not None and len(sequence):
                 own = [
                     (e.get("name") or (e.get("ref") or "").partition(":")[2])
                     for e in sequence.iterfind(f"{xs}element")
@@ -207,6 +207,7 @@ class TestFaults:
         ("members", "code"),
         [
             (cable() + cable(), "LER-DUPLICATE-ID"),
+            (cable() + "<ler:hund>vov</ler:hund>", "LER-UNKNOWN-ATTRIBUTE"),
             (cable(gml_id="1 x"), "LER-BAD-ID"),
             (cable(start='<ler:startkomponent xlink:href="#nowhere"/>'), "LER-XLINK-TARGET"),
             (cable(start='<ler:startkomponent xlink:href="#el.1"/>'), "LER-XLINK-CLASS"),
@@ -255,7 +256,8 @@ class TestFaults:
             (cable().replace("LineString", "Arc"), "LER-GEOMETRY-KIND"),
             (
                 cable(
-                    geometri="<ler:geometri><gml:Point><gml:pos>700000 6200000 1</gml:pos></gml:Point></ler:geometri>"
+                    geometri="<ler:geometri><gml:Point><gml:pos>700000 6200000 1</gml:pos></gml:Point>"
+                    "</ler:geometri>"
                 ),
                 "LER-GEOMETRY-KIND",
             ),
@@ -272,8 +274,8 @@ class TestFaults:
 
     def test_a_class_that_must_have_a_geometry_says_so(self) -> None:
         pole = (
-            '<ler:ledningskomponentMember><ler:Elkomponent gml:id="k"><ler:type>station</ler:type></ler:Elkomponent>'
-            "</ler:ledningskomponentMember>"
+            '<ler:ledningskomponentMember><ler:Elkomponent gml:id="k"><ler:type>station</ler:type>'
+            "</ler:Elkomponent></ler:ledningskomponentMember>"
         )
         answer, _ = read(document(pole))
         assert [(f.code, f.path) for f in answer.report.findings] == [
@@ -309,8 +311,9 @@ class TestFaults:
 
     def test_an_area_that_crosses_itself_is_warned_of(self) -> None:
         area = (
-            '<ler:ledningskomponentMember><ler:Elkomponent gml:id="k"><ler:geometri><gml:Polygon><gml:exterior>'
-            "<gml:LinearRing><gml:posList>700000 6200000 1 700010 6200010 1 700010 6200000 1 700000 6200010 1 "
+            '<ler:ledningskomponentMember><ler:Elkomponent gml:id="k"><ler:geometri><gml:Polygon>'
+            "<gml:exterior><gml:LinearRing><gml:posList>700000 6200000 1 700010 6200010 1 700010 6200000 1 "
+            "700000 6200010 1 "
             "700000 6200000 1</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></ler:geometri>"
             "<ler:type>station</ler:type></ler:Elkomponent></ler:ledningskomponentMember>"
         )
@@ -395,6 +398,7 @@ class TestZip:
     def test_document_and_attachments_are_found(self) -> None:
         answer, (batch,) = read(zipped({"svar.gml": document(ATTACHMENT), "skitse.pdf": b"%PDF"}))
         assert answer.attachments == ("skitse.pdf",)
+        assert answer.attachment("skitse.pdf") == b"%PDF"
         assert answer.report.findings == []
         assert batch.columns["kind"] == ["information"]
 
@@ -403,13 +407,8 @@ class TestZip:
         assert codes(document(ATTACHMENT), Severity.WARNING) == ["LER-ATTACHMENT-MISSING"]
 
     def test_a_path_out_of_the_zip_is_an_error(self) -> None:
-        assert (
-            codes(document(ATTACHMENT.replace("skitse.pdf<", "../skitse.pdf<")))
-            == [
-                "LER-ATTACHMENT-PATH",
-                "LER-MISSING-ATTRIBUTE",
-            ][:1]
-        )
+        outside = ATTACHMENT.replace("skitse.pdf<", "../skitse.pdf<")
+        assert "LER-ATTACHMENT-PATH" in codes(document(outside))
 
 
 PROPERTIES = {
@@ -418,6 +417,12 @@ PROPERTIES = {
     "fareklasse": "farlig",
     "type": "stikkabel",
 }
+
+
+def one_row(*feature: Any) -> FeatureBatch:
+    made = FeatureRows(CVR)
+    made.add(*feature)
+    return made.batch()
 
 
 class TestRows:
@@ -476,24 +481,21 @@ class TestRows:
             ("Elledning", "a", {"kabeltype": "\x00"}),
             ("Elledning", "a", {"antalKabler": "2"}),
             ("Elledning", "a", {"spaendingsniveau": 4}),
+            ("Elledning", "a", {"spaendingsniveau": {"value": 4, "uom": "kV", "hund": 1}}),
             ("Elledning", "a", {"spaendingsniveau": {"value": float("nan"), "uom": "kV"}}),
         ],
     )
     def test_what_is_no_ler_is_refused(self, name: str, gml_id: str, properties: dict[str, Any]) -> None:
-        made = FeatureRows(CVR)
         with pytest.raises(InvalidInput):
-            made.add(name, gml_id, properties)
-            made.batch()
+            one_row(name, gml_id, properties)
 
     @pytest.mark.parametrize(
         "geometry",
         [shapely.Point(7e5, 6.2e6), shapely.LineString(), shapely.LineString([(7e5, 6.2e6), (np.inf, 1)])],
     )
     def test_a_geometry_that_the_class_does_not_take_is_refused(self, geometry: shapely.Geometry) -> None:
-        made = FeatureRows(CVR)
         with pytest.raises(InvalidGeometry):
-            made.add("Elledning", "a", PROPERTIES, geometry)
-            made.batch()
+            one_row("Elledning", "a", PROPERTIES, geometry)
 
     def test_fragments_are_made_anew_when_the_internal_column_was_not_read(self) -> None:
         made = FeatureRows(CVR)

@@ -210,7 +210,7 @@ class TestGeoPackage:
         frame = pyogrio.read_dataframe(path, layer="Elkomponent")
         assert len(frame) == 252
         assert frame.crs.to_epsg() == 25832
-        west, south, east, north = frame.total_bounds
+        west, south, _, north = frame.total_bounds
         inside = pyogrio.read_dataframe(path, layer="Elkomponent", bbox=(west, south, west + 50, north))
         assert 0 < len(inside) < 252
 

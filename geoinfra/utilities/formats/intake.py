@@ -5,7 +5,6 @@ Nothing is unpacked to disk and no name of a zip member is ever used as a path.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import weakref
 import zipfile
@@ -164,13 +163,6 @@ class Intake:
         if len(content) > bound:
             raise UnreadableFile(f"The attachment is larger than {bound} bytes.")
         return content
-
-    def copy_attachment(self, name: str, target: IO[bytes]) -> None:
-        """Write an attachment to an open file; raises as :meth:`attachment`."""
-        if name not in self.members:
-            raise NotFound(f"There is no attachment '{name[:80]}'.")
-        with self._archive() as archive, archive.open(name) as member:
-            shutil.copyfileobj(member, target)
 
 
 def _check_member(info: zipfile.ZipInfo, limits: Limits) -> None:

@@ -83,6 +83,7 @@ def read_answer(source: Path | BinaryIO, *, owner_cvr: str, limits: Limits | Non
         report,
         tuple(name for name in intake.members if name not in intake.documents),
         lambda fresh: _batches(intake, owner_cvr, model, header, fresh),
+        intake.attachment,
         tuple(report.findings),
     )
 
@@ -107,6 +108,7 @@ def _batches(
         next(children)
         for member in children:
             if not _is_member(member):
+                _check_stray(reader, member)
                 continue
             name = etree.QName(member).localname
             for element in member:
@@ -116,6 +118,19 @@ def _batches(
     reader.finish()
     _check_attachments(intake, reader)
     _check_content(header, report)
+
+
+def _check_stray(reader: ElementReader, element: etree._Element) -> None:
+    """Report what stands among the members and is none; the header was checked before."""
+    name = etree.QName(element).localname
+    if reader.report.features and name != "boundedBy":
+        reader.error(
+            "LER-UNKNOWN-ATTRIBUTE",
+            f"'{name[:80]}' cannot stand among the members of the answer.",
+            f"'{name[:80]}' kan ikke stå blandt svarets objekter.",
+            line=element.sourceline if isinstance(element.sourceline, int) else None,
+            path=f"{_SVAR}/{name[:80]}",
+        )
 
 
 def _model(root: etree._Element, report: Report) -> str:

@@ -50,6 +50,10 @@ class Answer:
         Findings; complete when :meth:`batches` was drained.
     attachments
         Names of the files that came with it in the zip.
+    attachment
+        Gives the bytes of one of them; ``NotFound`` when there is none of that name.
+    stream, opening
+        How features are read, and the findings made before; for :meth:`batches`.
     """
 
     owner_cvr: str
@@ -57,6 +61,7 @@ class Answer:
     report: Report
     attachments: tuple[str, ...]
     stream: Callable[[Report], Iterator[FeatureBatch]]
+    attachment: Callable[[str], bytes]
     opening: tuple[Finding, ...] = ()
 
     def batches(self) -> Iterator[FeatureBatch]:

@@ -355,6 +355,7 @@ class Package:
             Report(),
             attachments,
             lambda report: _owner_batches(self._intake, cvr, self._model, report),
+            self._intake.attachment,
         )
 
 
