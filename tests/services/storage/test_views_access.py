@@ -48,7 +48,7 @@ def town(store: Store) -> Store:
     grant(store, a, GRANTED, to=DIGGER, enquiry="2026-000001")
     grant(store, b, GRANTED, to=DIGGER, enquiry="2026-000002", from_days=-30, to_days=-1)
     grant(store, b, GRANTED, to=DIGGER, enquiry="2026-000003", from_days=1)
-    grant(store, b, square(50, 0, 1), to=OTHER_DIGGER, enquiry="2026-000004")
+    grant(store, b, square(50, 0, 10), to=OTHER_DIGGER, enquiry="2026-000004")
     return store
 
 
@@ -133,7 +133,7 @@ def test_a_cursor_at_a_hidden_feature_is_told_like_one_at_nothing(town: Store) -
 
 def test_an_enquiry_narrows_to_its_own_grants_whatever_else_the_caller_may_see(town: Store) -> None:
     a = publish(town, [pipes("d", own=WEST)], DIGGER)
-    grant(town, a, square(0, 0, 1), to=DIGGER, enquiry="2026-000009")
+    grant(town, a, square(0, 0, 10), to=DIGGER, enquiry="2026-000009")
     both = access(DIGGER, Role.EXCAVATOR, Role.OWNER)
     assert set(ids(town.view(both, PROTECTED.name).read())) == {"a.west", "a.crossing", "d.own"}
     for enquiry, visible in {
