@@ -86,16 +86,20 @@ def _upgrade(records: Records) -> None:
 
 
 def _prepare_postgres(connection: sa.Connection) -> None:
-    """Wait for other migrations, create the schema, and make sure of PostGIS."""
+    """Wait for other migrations, and make sure of PostGIS and the schema of the records."""
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-    connection.execute(sa.text("CREATE SCHEMA IF NOT EXISTS records"))
-    if connection.scalar(sa.text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")):
-        return
+    if not connection.scalar(sa.text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")):
+        _create(connection, "CREATE EXTENSION postgis SCHEMA public", "has no PostGIS")
+    if not connection.scalar(sa.text("SELECT to_regnamespace('records') IS NOT NULL")):
+        _create(connection, "CREATE SCHEMA records", "has no schema for the records")
+
+
+def _create(connection: sa.Connection, statement: str, lack: str) -> None:
     try:
         with connection.begin_nested():
-            connection.execute(sa.text("CREATE EXTENSION postgis SCHEMA public"))
+            connection.execute(sa.text(statement))
     except DBAPIError as error:
         raise StorageUnavailable(
-            "The database has no PostGIS.",
-            hint="Install PostGIS and run 'CREATE EXTENSION postgis' in this database as a superuser.",
+            f"The database {lack}, and this user may not create it.",
+            hint=f"Let a superuser run '{statement}' in this database (PostGIS must be installed).",
         ) from error
