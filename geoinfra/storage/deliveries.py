@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -283,6 +284,7 @@ def _require_no_loosening(tx: Transaction, schema: DatasetSchema) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def _schema(text: str) -> DatasetSchema:
     return DatasetSchema.from_json(orjson.loads(text))
 

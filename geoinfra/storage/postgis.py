@@ -47,6 +47,7 @@ __all__ = ["PostgisEngine"]
 _SETUP_LOCK = 0x6765_6F64_656C_6976  # "geodeliv": advisory lock of making the schema
 _WRITER_CLASS = 0x67656F77  # "geow": first half of the advisory lock that a living writer holds
 _TABLE = re.compile(r"d_([0-9a-z]{26})")
+_POOLED: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}  # plans suit their values
 _SQL_TYPES = {
     ColumnType.TEXT: ('text COLLATE "C"', "text"),
     ColumnType.JSON: ('text COLLATE "C"', "text"),
@@ -81,7 +82,7 @@ class PostgisEngine:
         with _told():
             _set_up(self._address)
         self._pool = ConnectionPool(
-            self._address, min_size=1, max_size=16, timeout=30, kwargs={"autocommit": True}, open=True
+            self._address, min_size=1, max_size=16, timeout=30, kwargs=_POOLED, open=True
         )
 
     def stage(
