@@ -210,7 +210,7 @@ def test_a_forged_download_link_opens_nothing(
         assert nobody.get(href).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["Bearer gi_wrong", "Bearer ", "Basic YTpi", "Bearer gi_' OR 1=1 --"])
+@pytest.mark.parametrize("header", ["Bearer gi_wrong", "Bearer", "Basic YTpi", "Bearer gi_' OR 1=1 --"])
 def test_a_wrong_token_is_never_taken_for_a_visitor(deployment: Deployment, header: str) -> None:
     with httpx.Client(base_url=deployment.url, headers={"Authorization": header}) as client:
         for path in ("/api/config", "/ogc/collections/buildings/items?f=json", "/api/enquiries"):
