@@ -308,8 +308,8 @@ def test_only_excavators_file_enquiries(client: httpx.Client, who: str, status: 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"null", b'{"inputs": []}', b"{", b'{"inputs": {}}', b'{"inputs": {"area": {"type": "Point"}}}',
-     b'{"inputs": {"area": NaN}}'],
+    [b"", b"[]", b"null", b'{"inputs": []}', b"{", b'{"inputs": {}}',
+     b'{"inputs": {"area": {"type": "Point"}}}', b'{"inputs": {"area": NaN}}'],
 )  # fmt: skip
 def test_an_enquiry_that_cannot_be_read_is_refused(client: httpx.Client, body: bytes) -> None:
     headers = {**as_who("digger"), **ASYNC, "Content-Type": "application/json"}

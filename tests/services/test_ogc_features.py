@@ -246,7 +246,8 @@ def test_cql2_json_and_filter_crs(client: httpx.Client) -> None:
         "crs=foo", f"crs={EPSG}2000", "datetime=yesterday", "datetime=2020-01-01/2021-01-01/2022-01-01",
         "datetime=../..", "sortby=nothing", "sortby=details", "properties=secret", "properties=nothing",
         "secret=hidden-word", "details=x", "floors=many", "listed=maybe", "resulttype=some",
-        "skipGeometry=perhaps", "cursor=zzz", "cursor=W10&offset=1", "filter=", "filter=(", "filter=floors", "filter=secret='x'",
+        "skipGeometry=perhaps", "cursor=zzz", "cursor=W10&offset=1", "filter=", "filter=(", "filter=floors",
+        "filter=secret='x'",
         "filter=gml IS NULL", "filter-lang=sql&filter=floors=1", "filter-crs=CRS84", "filter=nothing=1",
         "filter=floors='many'", "filter=S_INTERSECTS(geometry,POINT(x y))", "filter=floors=1;DROP TABLE x",
         "filter={\"op\":\"eval\",\"args\":[]}", "filter=" + "(" * 500 + "a=1" + ")" * 500, "name=a%00b",
@@ -339,7 +340,9 @@ def test_html_pages_escape_attributes_and_load_nothing_from_elsewhere(
     client: httpx.Client, service: tuple[object, str]
 ) -> None:
     pages = ["/ogc", "/ogc/collections", "/ogc/conformance", "/ogc/collections/buildings",
-             ITEMS, f"{ITEMS}/b.1", "/ogc/collections/buildings/queryables", "/ogc/collections/buildings/schema", "/ogc/processes",
+             ITEMS, f"{ITEMS}/b.1", "/ogc/collections/buildings/queryables",
+             "/ogc/collections/buildings/schema",
+             "/ogc/processes",
              "/ogc/processes/dig-enquiry"]  # fmt: skip
     for page in pages:
         answer = client.get(page, headers={"Accept": "text/html", "Accept-Language": "da"})
