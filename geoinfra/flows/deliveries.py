@@ -19,6 +19,7 @@ from geoinfra.flows.layers import read_layer
 from geoinfra.storage import Store, collections, deliveries, schema
 from geoinfra.storage.records import Transaction
 from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import UTILITY_FEATURES, AnswerHeader
 
@@ -98,7 +99,7 @@ def deliver(
 
 def _refusing(answer: ler.Answer) -> Iterator[FeatureBatch]:
     """Pass the batches on; end with an error, which undoes the staging, when the report holds errors."""
-    yield from answer.batches()
+    yield from with_container_geometry(answer.batches())
     if not answer.report.ok:
         raise DataRefused(
             f"The delivery holds {answer.report.errors} error(s); nothing was stored.",

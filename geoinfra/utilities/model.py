@@ -77,6 +77,7 @@ UTILITY_FEATURES = DatasetSchema(
         Column("voltage_kv", ColumnType.REAL, title="Voltage, kV", title_da="Spændingsniveau, kV"),
         Column("established", title="Established", title_da="Etableringstidspunkt"),
         Column("owner_cvr", title="Owner (CVR)", title_da="Ledningsejer (CVR)"),
+        Column("geometry_source", title="Geometry: own or container", title_da="Geometri: egen eller ydre"),
         Column("properties", ColumnType.JSON, title="All LER attributes", title_da="Alle LER-attributter"),
         Column("gml", ColumnType.BLOB, internal=True),
     ),
@@ -262,6 +263,7 @@ class FeatureRows:
             columns["properties"].append(orjson.dumps(ordered).decode())
             columns["gml"].append(self._element(entry, gml_id, ordered, element).encode())
         columns["owner_cvr"] = [self.owner_cvr] * len(rows)
+        columns["geometry_source"] = [None if wkb is None else "own" for wkb in geometry]
         for name, column in columns.items():
             if len(column) < len(rows):
                 columns[name] = [values.get(name) for values in promoted]

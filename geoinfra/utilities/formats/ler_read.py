@@ -652,9 +652,19 @@ class ElementReader:
                     path=f"{batch.columns['feature_class'][row]}/geometri",
                 )
 
-    def finish(self) -> None:
-        """Check that every reference has its target; called when the document has been read."""
+    def finish(self, *, extract: bool = False) -> None:
+        """Check that every reference has its target; called when the document has been read.
+
+        Parameters
+        ----------
+        extract
+            The document is a package, cut out by a dig area: references may point beyond it. They are kept,
+            counted and remarked on once.
+        """
         classes = catalogue().classes
+        if extract:
+            self._remark_beyond([own for own, *_ in self._references if own not in self._ids])
+            self._references = [held for held in self._references if held[0] in self._ids]
         for own, attribute, feature_id, line, path in self._references:
             self._feature_id = feature_id
             target = self._ids.get(own)
@@ -677,6 +687,18 @@ class ElementReader:
                     expected=attribute.target,
                     found=target,
                 )
+
+    def _remark_beyond(self, targets: list[str]) -> None:
+        if not targets:
+            return
+        self._feature_id = None
+        self.add(
+            Severity.INFO,
+            "LER-XLINK-BEYOND",
+            f"{len(targets)} references point at features outside the package.",
+            f"{len(targets)} referencer peger på objekter uden for pakken.",
+            found=f"#{targets[0]}",
+        )
 
 
 def _line(element: etree._Element) -> int | None:

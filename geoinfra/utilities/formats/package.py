@@ -560,7 +560,7 @@ def _owner_batches(intake: Intake, cvr: str, model: str, report: Report) -> Iter
                 reader.feature(element)
                 yield from reader.full_batches()
     yield from reader.full_batches(1)
-    reader.finish()
+    reader.finish(extract=True)
     if foreign:
         report.add(
             Finding(
