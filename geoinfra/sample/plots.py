@@ -55,7 +55,6 @@ class Building:
     name: str = ""
     parcel: shapely.Geometry | None = None
     number: str = ""
-    annex: shapely.Polygon | None = None
 
 
 @dataclass(slots=True)

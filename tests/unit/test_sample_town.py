@@ -145,7 +145,7 @@ def test_every_layer_of_the_town_has_one_owner(size: str, count: int) -> None:
     assert sorted(held) == sorted(LAYERS)
 
 
-# ------------------------------------------------------------------------------- LER's rules (after 1 July 2023)
+# ------------------------------------------------------------ LER's rules (after 1 July 2023)
 
 
 def test_recent_lines_have_status_hazard_and_accuracy(rows: list[Row]) -> None:
@@ -240,7 +240,7 @@ def test_the_data_holds_what_makes_real_data_hard(rows: list[Row]) -> None:
     assert [name for name in wanted if not seen[name]] == []
 
 
-# ------------------------------------------------------------------------------------------- laid as practice wants
+# ------------------------------------------------------------ laid as practice wants
 
 
 def test_no_line_goes_through_a_building(town: TownSummary, rows: list[Row]) -> None:
@@ -340,7 +340,7 @@ def test_every_main_lies_between_the_property_lines() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------ the open layers
+# ------------------------------------------------------------ the open layers
 
 
 def test_buildings_and_parcels_do_not_overlap(town: TownSummary) -> None:
@@ -439,7 +439,7 @@ def test_the_dig_area_lies_on_the_main_street_and_has_about_2000_m2(town: TownSu
     assert street.line.intersection(area).length > 90.0
 
 
-# --------------------------------------------------------------------------------------------- sizes and seeds
+# ------------------------------------------------------------ sizes and seeds
 
 
 def contents(folder: Path) -> dict[str, bytes]:
