@@ -297,6 +297,7 @@ function startWithMap(settings) {
   /** @type {any} */ (window).geoinfraMap = made;
   labelControls();
   startCoordinates(made);
+  made.once("style.load", () => applyVisibility(made));
   made.once("load", () => {
     startDrawing(made);
     refreshLists();

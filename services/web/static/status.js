@@ -54,8 +54,8 @@ export class EnquiryStatus {
     this.#delay = "waiting";
     byId("enquiry-form").hidden = true;
     byId("status-view").hidden = false;
-    byId("status-view").replaceChildren();
     this.#render();
+    byId("view-enquiry").scrollTop = 0;
     this.#actions.show(enquiry);
     void this.#follow(enquiry.number, this.#watch.signal);
   }
@@ -120,9 +120,9 @@ export class EnquiryStatus {
       make("div", { class: "progress", role: "status" },
         meter(answered, total),
         make("p", {}, total ? t("status.progress", { done: answered, total }) : t("status.noOwners"))),
-      make("ul", { class: "owners" }, ...enquiry.owners.map(ownerRow)),
-      ...this.#hazard(),
       this.#packageBox(enquiry),
+      ...this.#hazard(),
+      make("ul", { class: "owners" }, ...enquiry.owners.map(ownerRow)),
       make("div", { class: "buttons" },
         make("button", { type: "button", id: "status-show", click: () => this.#actions.show(enquiry) }, t("status.show")),
         make("button", { type: "button", id: "status-new", click: () => this.close() }, t("status.new"))),
