@@ -54,13 +54,15 @@ def enquiries_of(client: httpx.Client) -> int:
 
 
 RING = request_document()["area"]["coordinates"][0]
+WEST, SOUTH = min(e for e, _ in RING), min(n for _, n in RING)
+BOW_TIE = [[WEST + x, SOUTH + y] for x, y in ((0, 0), (20, 20), (20, 0), (0, 20), (0, 0))]
 
 
 @pytest.mark.parametrize(
     ("change", "status", "code", "says"),
     [
         (
-            {"area": {"type": "Polygon", "coordinates": [[RING[0], RING[2], RING[1], RING[3], RING[0]]]}},
+            {"area": {"type": "Polygon", "coordinates": [BOW_TIE]}},
             400,
             "invalid-geometry",
             "itself",
