@@ -35,6 +35,7 @@ from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
+from services.errors import problem_of
 from services.ogc import parameters
 from services.ogc.call import Caller, FeatureCall, ItemsRequest
 from services.ogc.engine import encode
@@ -256,7 +257,8 @@ class OgcService:
 
     def _process(self, asked: _Asked) -> Response:
         parameters.require_known(asked.query, parameters.COMMON)
-        return self._unbound(asked, processes.describe_processes, asked.request.path_params["process"])
+        name = asked.request.path_params["process"]
+        return _typed_refusal(lambda: self._unbound(asked, processes.describe_processes, name))
 
     async def _execute(self, request: Request) -> Response:
         body = await request.body()
@@ -285,7 +287,8 @@ class OgcService:
         if asked.query.get("f") == "html":
             raise InvalidInput("Jobs have no HTML pages.", hint="Use f=json.")
         view = asked.view.bind(self._caller(asked))
-        return _with(_run(asked, view, function, *names, as_html=False), _PRIVATE)
+        response = _typed_refusal(lambda: _run(asked, view, function, *names, as_html=False))
+        return response if response.status_code >= 400 else _with(response, _PRIVATE)
 
     def _caching(self, asked: _Asked, *shown: tuple[Collection, DatasetView]) -> dict[str, str]:
         """Return the caching headers of an answer about these collections."""
@@ -317,6 +320,19 @@ def _run(
     headers, status, content = function(view, request, *names)
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     return Response(content, int(status), kept)
+
+
+def _typed_refusal(answer: Callable[[], Response]) -> Response:
+    """Give a missing process, job or result the problem type that OGC API Processes prescribes."""
+    try:
+        return answer()
+    except NotFound as error:
+        if "exception" not in error.details:
+            raise
+        document = orjson.loads(problem_of(error).body)
+        document["type"] = document.pop("exception")
+        kept = {"Cache-Control": "no-store"}
+        return Response(orjson.dumps(document), 404, kept, "application/problem+json")
 
 
 def _with(response: Response, headers: Mapping[str, str]) -> Response:

@@ -51,11 +51,18 @@ CONFORMANCE_FEATURES = [
 CONFORMANCE_PROCESSES = [
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/json",
-    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/html",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/ogc-process-description",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list",
 ]
+
+_PROCESS_EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
+_MISSING_THINGS = {"NoSuchProcess": "no-such-process", "ResultNotReady": "result-not-ready"}
+_MISSING_TEXTS = {
+    "no-such-process": "There is no such process",
+    "no-such-job": "There is no such job",
+    "result-not-ready": "The result is not ready",
+}  # the adapter itself answers for collections and features that do not exist
 
 _NOT_OFFERED = ("application/ld+json", "text/csv")
 _NOT_OFFERED_RELATIONS = ("http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes", "service-doc")
@@ -83,7 +90,12 @@ class EngineAPI(pygeoapi.api.API):  # type: ignore[misc]  # pygeoapi carries no 
         """
         match HTTPStatus(status):
             case HTTPStatus.NOT_FOUND:
-                raise NotFound(f"{description}.", hint="See the list of collections and processes.")
+                name = _MISSING_THINGS.get(code, "no-such-job")
+                raise NotFound(
+                    f"{_MISSING_TEXTS[name]}.",
+                    hint="See the lists of processes and of your jobs.",
+                    details={"exception": f"{_PROCESS_EXCEPTIONS}/{name}"},
+                )
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 raise NotAllowed(f"{description}.")
             case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -290,6 +290,10 @@ def test_an_asynchronous_enquiry_is_a_job_of_its_filer_only(client: httpx.Client
     assert status["jobID"] in [entry["jobID"] for entry in listed]
     pending = client.get(f"{job}/results", headers=as_who("digger"))
     assert (pending.status_code, pending.headers["content-type"]) == (404, "application/problem+json")
+    kind = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
+    assert pending.json()["type"] == f"{kind}/result-not-ready"
+    assert client.get("/ogc/processes/nothing").json()["type"] == f"{kind}/no-such-process"
+    assert client.get(job, headers=as_who("owner-a")).json()["type"] == f"{kind}/no-such-job"
     for who in ("owner-a", "other-digger", "admin"):
         assert client.get("/ogc/jobs", headers=as_who(who)).json()["jobs"] == []
         for path in (job, f"{job}/results"):
