@@ -63,9 +63,11 @@ def serve(context: typer.Context) -> None:
 
 @app.command()
 def worker(context: typer.Context) -> None:
-    """Run the worker: makes packages, and does everything else that must not hold up an answer."""
+    """Run the worker: makes packages, tells events, does all else that must not hold up an answer."""
     from geoinfra.flows.handlers import HANDLERS
+    from geoinfra.flows.subscribers import SUBSCRIBERS
     from geoinfra.storage.jobs import Worker
+    from geoinfra.storage.outbox import Dispatcher
     from services.app import use_grids
 
     settings = _settings(context.obj.data_dir)
@@ -79,9 +81,13 @@ def worker(context: typer.Context) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     store = open_store(settings.data_dir, settings.database())
+    dispatcher = threading.Thread(target=Dispatcher(store, SUBSCRIBERS).run, args=(stop,), name="dispatcher")
+    dispatcher.start()
     try:
         Worker(store, HANDLERS).run(stop)
     finally:
+        stop.set()
+        dispatcher.join()
         store.close()
 
 

@@ -1,0 +1,26 @@
+"""Who is told of what happened: the dispatcher's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from geoinfra.access import Access
+from geoinfra.storage import Store
+from geoinfra.storage.outbox import Event, Subscriber
+
+__all__ = ["SUBSCRIBERS"]
+
+
+def note_in_audit(store: Store, event: Event) -> None:
+    """Write what the system did by itself into the audit log, with the event's number.
+
+    Told twice, it writes twice; the number shows that it is the same event.
+    """
+    details = {"event_id": event.event_id, **event.payload}
+    store.audit.append(f"event.{event.event}", Access("system:dispatcher"), event.subject, details)
+
+
+SUBSCRIBERS: Mapping[str, Sequence[Subscriber]] = {
+    "package.ready": (note_in_audit,),
+    "delivery.published": (note_in_audit,),
+}
