@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import geoinfra
 import services.enquiries
 import services.errors
 import services.ogc
@@ -65,7 +66,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 
     app = FastAPI(
         title="geoinfra",
-        version="0.1.0",
+        version=geoinfra.__version__,
         summary="Buried utilities, joint digs, terrain, water, climate and precise positions.",
         docs_url=None,
         redoc_url=None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+from html import escape
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from geoinfra import errors
 
@@ -58,6 +59,27 @@ def problem(status: int, code: str, title: str, detail: str, hint: str = "", **d
 def problem_of(error: errors.GeoinfraError) -> Response:
     """Make the problem document of one of our errors."""
     return problem(STATUS[type(error)], error.code, error.title, error.message, error.hint, **error.details)
+
+
+def errors_page() -> str:
+    """Return the page that the ``type`` of every problem document points to."""
+    rows = [
+        f'<section id="{error.code}"><h2>{error.code} <small>{STATUS[error]}</small></h2>'
+        f"<p><b>{escape(error.title)}.</b> {escape(_first_sentence(error))}</p></section>"
+        for error in errors.all_errors()
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Errors of geoinfra</title>'
+        "<style>body{font:16px/1.5 system-ui;max-width:44rem;margin:2rem auto;padding:0 1rem}"
+        "small{color:#667}section:target{background:#fff3c4}</style>"
+        "<h1>Errors of geoinfra</h1><p>Every failure is answered as application/problem+json (RFC 9457).</p>"
+        + "".join(rows)
+        + "</html>"
+    )
+
+
+def _first_sentence(error: type[errors.GeoinfraError]) -> str:
+    return (error.__doc__ or "").strip().splitlines()[0]
 
 
 def install(app: FastAPI) -> None:
@@ -108,3 +130,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, unexpected)
+
+    async def page(_request: Request) -> Response:
+        return HTMLResponse(errors_page(), headers={"Cache-Control": "public, max-age=3600"})
+
+    app.add_route("/docs/errors", page, methods=["GET", "HEAD"], include_in_schema=False)
