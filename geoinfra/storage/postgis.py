@@ -178,9 +178,10 @@ class PostgisEngine:
         """Close connections; see the protocol."""
         self._pool.close()
         with self._guard:
-            if self._writer is not None:
+            if self._writer is not None and not self._writer.closed:
+                self._writer.execute("SELECT pg_advisory_unlock_all()")
                 self._writer.close()
-                self._writer = None
+            self._writer = None
 
     def _one(self, statement: str, parameters: Sequence[Any]) -> Any:
         with _told(), self._pool.connection() as connection, connection.cursor(binary=True) as cursor:

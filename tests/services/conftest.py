@@ -136,7 +136,10 @@ def _await_answer(postgres: PostgresServer, server: subprocess.Popen[bytes]) -> 
 type StoreMaker = Callable[[], Store]
 
 
-@pytest.fixture(params=["embedded", pytest.param("postgres", marks=pytest.mark.postgres)])
+_ENGINES = ["embedded", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=_ENGINES)
 def engine_name(request: pytest.FixtureRequest) -> str:
     """The engine that the test runs on."""
     return str(request.param)
@@ -166,3 +169,12 @@ def make_store(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest)
 def store(make_store: StoreMaker) -> Store:
     """An empty store."""
     return make_store()
+
+
+@pytest.fixture(scope="module", params=_ENGINES)
+def module_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store that a module fills once and then only reads."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    store = open_store(tmp_path_factory.mktemp("data"), url)
+    yield store
+    store.close()

@@ -295,11 +295,11 @@ def test_a_killed_writer_leaves_nothing_that_is_seen_and_sweeping_clears_it(
     assert ids(store.view(ANYBODY, "pipes").read()) == []
 
 
-@pytest.fixture
-def three_sources(store: Store) -> deliveries.DatasetView:
+@pytest.fixture(scope="module")
+def three_sources(module_store: Store) -> deliveries.DatasetView:
     for number, source in enumerate(["a", "b", "c"]):
-        publish(store, random_pipes(2300 + number, seed=number, prefix=f"{source}."), source)
-    return view_of(store)
+        publish(module_store, random_pipes(2300 + number, seed=number, prefix=f"{source}."), source)
+    return view_of(module_store)
 
 
 SORTS = [(), (("number", False),), (("laid", True), ("name", False)), (("feature_id", True),)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import shapely
 from delivery_samples import ANYBODY, PIPES, batch_of, ids, line, publish, random_pipes, square
 
 from geoinfra.errors import InvalidFilter, InvalidGeometry
-from geoinfra.storage import Store, deliveries, open_store
+from geoinfra.storage import Store, deliveries
 from geoinfra.tables import FeatureQuery
 
 ROWS = 4000
@@ -27,16 +27,11 @@ def column(name: str) -> list[Any]:
     return FIRST.columns[name] + SECOND.columns[name]
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("postgres", marks=pytest.mark.postgres)])
-def view(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[deliveries.DatasetView]:
+@pytest.fixture(scope="module")
+def view(module_store: Store) -> deliveries.DatasetView:
     """One published delivery; the tests here only read."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    store = open_store(tmp_path_factory.mktemp("queries"), url)
-    publish(store, [FIRST, SECOND], "x")
-    yield store.view(ANYBODY, PIPES.name)
-    store.close()
+    publish(module_store, [FIRST, SECOND], "x")
+    return module_store.view(ANYBODY, PIPES.name)
 
 
 def chosen(mask: np.ndarray[Any, Any] | list[bool]) -> list[str]:
