@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from geoinfra.access import Access
-from geoinfra.errors import Finding, Report, Severity
+from geoinfra.errors import Finding, Report, Severity, StorageUnavailable
 from geoinfra.storage.records import Records, Transaction, now
 from geoinfra.storage.schema import audit, counters, secrets
 
@@ -28,6 +29,8 @@ _HEAD = "audit.head"
 _NO_HASH = "0" * 64
 _LOCK_KEY = 0x6765_6F61_7564_6974  # "geoaudit": PostgreSQL advisory lock of the chain's head
 _LARGEST_BATCH = 500
+_GATHER_S = 0.0005
+_INTERRUPTED = "The audit log was interrupted before the entry was durable."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +74,7 @@ class _Waiting:
 
     content: dict[str, Any]
     done: bool = False
-    error: Exception | None = None
-
-
-@dataclass(slots=True)
-class _Queue:
-    entries: list[_Waiting] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    error: Exception | None = field(default_factory=lambda: StorageUnavailable(_INTERRUPTED))  # until durable
 
 
 class AuditLog:
@@ -88,8 +85,10 @@ class AuditLog:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._queue = _Queue()
-        self._leading = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._turn = threading.Condition()
+        self._writing = False
+        self._last_batch = 0
 
     def append(
         self, action: str, access: Access, subject: str, details: Mapping[str, Any] | None = None
@@ -111,28 +110,45 @@ class AuditLog:
                 "details": _canonical(dict(details or {})),
             }
         )
-        with self._queue.lock:
-            self._queue.entries.append(waiting)
-        with self._leading:  # whoever gets here first writes for all who wait
-            while not waiting.done:
+        with self._turn:
+            self._waiting.append(waiting)
+        while not waiting.done:
+            if self._is_my_turn(waiting):
                 self._write_waiting()
         if waiting.error is not None:
             raise waiting.error
 
+    def _is_my_turn(self, waiting: _Waiting) -> bool:
+        """Sleep while another thread writes; say whether this one must write for all who wait now."""
+        with self._turn:
+            while self._writing and not waiting.done:
+                self._turn.wait()
+            self._writing = self._writing or not waiting.done
+            return not waiting.done
+
     def _write_waiting(self) -> None:
-        with self._queue.lock:
-            batch = self._queue.entries[:_LARGEST_BATCH]
-            del self._queue.entries[:_LARGEST_BATCH]
+        batch: list[_Waiting] = []
         try:
+            if self._last_batch > 1:  # others are about: let those just answered join again
+                time.sleep(_GATHER_S)
+            with self._turn:
+                batch = self._waiting[:_LARGEST_BATCH]
+                del self._waiting[:_LARGEST_BATCH]
+            self._last_batch = len(batch)
             with self._records.begin() as tx:
                 _extend_chain(tx, [waiting.content for waiting in batch])
                 tx.commit()
+            for waiting in batch:
+                waiting.error = None
         except Exception as error:  # each waiting thread raises it
             for waiting in batch:
                 waiting.error = error
         finally:
-            for waiting in batch:
-                waiting.done = True
+            with self._turn:
+                for waiting in batch:
+                    waiting.done = True
+                self._writing = False
+                self._turn.notify_all()
 
     def verify(self) -> Report:
         """Check the whole chain in constant memory.
@@ -162,8 +178,8 @@ class AuditLog:
 
     def close(self) -> None:
         """Wait for the entries under way."""
-        with self._leading:
-            return
+        with self._turn:
+            self._turn.wait_for(lambda: not self._writing and not self._waiting)
 
 
 def _canonical(document: Any) -> str:

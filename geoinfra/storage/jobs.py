@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -104,7 +104,7 @@ class Job:
         return self.state in ("done", "failed", "cancelled")
 
 
-class JobCancelled(Exception):  # noqa: N818  (a signal, not an error)
+class JobCancelled(Exception):
     """Raised in a handler that must stop: somebody cancelled its job."""
 
 
@@ -381,6 +381,7 @@ class Worker:
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._backoff_s = backoff_s
+        self._taking = _taking(self._handlers)
 
     def run(self, stop: threading.Event) -> None:
         """Do jobs until `stop` is set; a job under way then returns to the queue at its next progress."""
@@ -419,30 +420,10 @@ class Worker:
 
     def _lease(self, stop: threading.Event) -> JobContext | None:
         """Take the next job: queued and due, or abandoned by a worker that died."""
-        lease, moment = new_id(), now()
-        due = sa.and_(jobs.c.state == "queued", jobs.c.run_after <= moment)
-        abandoned = sa.and_(jobs.c.state == "running", jobs.c.lease_until < moment)
-        candidate = (
-            sa.select(jobs.c.job_id)
-            .where(jobs.c.kind.in_(self._handlers), sa.or_(due, abandoned))
-            .order_by(jobs.c.run_after, jobs.c.job_id)
-            .limit(1)
-            .with_for_update(skip_locked=True)  # PostgreSQL; SQLite's transaction is alone anyway
-        )
-        taking = (
-            sa.update(jobs)
-            .where(jobs.c.job_id == candidate.scalar_subquery())
-            .values(
-                state="running",
-                attempts=jobs.c.attempts + 1,
-                started_at=moment,
-                lease_owner=lease,
-                lease_until=_in(self._lease_s),
-            )
-            .returning(*jobs.c)
-        )
+        lease = new_id()
         with self._store.begin() as tx:
-            row = tx.execute(taking).one_or_none()
+            values = {"moment": now(), "lease": lease, "until": _in(self._lease_s)}
+            row = tx.execute(self._taking, values).one_or_none()
             tx.commit()
         return row and JobContext(self._store.records, _job(row), lease, self._lease_s, stop)
 
@@ -466,6 +447,32 @@ class Worker:
         pause_s = min(self._backoff_s * 2 ** (attempts - 1), _LONGEST_BACKOFF_S)
         message = f"{error.message} It will be tried again."
         context._release(state="queued", run_after=_in(pause_s), message=message)
+
+
+def _taking(kinds: Iterable[str]) -> sa.Executable:
+    """Make the statement that leases the next job: ``moment``, ``lease`` and ``until`` are its parameters."""
+    moment: sa.BindParameter[str] = sa.bindparam("moment")
+    due = sa.and_(jobs.c.state == "queued", jobs.c.run_after <= moment)
+    abandoned = sa.and_(jobs.c.state == "running", jobs.c.lease_until < moment)
+    candidate = (
+        sa.select(jobs.c.job_id)
+        .where(jobs.c.kind.in_(list(kinds)), sa.or_(due, abandoned))
+        .order_by(jobs.c.run_after, jobs.c.job_id)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # PostgreSQL; SQLite's transaction is alone anyway
+    )
+    return (
+        sa.update(jobs)
+        .where(jobs.c.job_id == candidate.scalar_subquery())
+        .values(
+            state="running",
+            attempts=jobs.c.attempts + 1,
+            started_at=moment,
+            lease_owner=sa.bindparam("lease"),
+            lease_until=sa.bindparam("until"),
+        )
+        .returning(*jobs.c)
+    )
 
 
 def _fail(context: JobContext, error: GeoinfraError) -> None:
