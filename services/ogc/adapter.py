@@ -35,6 +35,7 @@ from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
+from services.catalogue import Present, PresentCatalogue
 from services.errors import problem_of
 from services.ogc import parameters
 from services.ogc.call import Caller, FeatureCall, ItemsRequest
@@ -60,6 +61,7 @@ class _Asked:
     request: Request
     body: bytes
     access: Access
+    present: Present
     view: View
 
     @property
@@ -87,7 +89,8 @@ class OgcService:
         self._store = store
         self._url = f"{public_url.rstrip('/')}/ogc"
         self._access_of = access_of
-        self._views = Views(store, self._url)
+        self._catalogue = PresentCatalogue(store)
+        self._views = Views(self._url)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ogc")
 
     def route(self) -> BaseRoute:
@@ -129,7 +132,8 @@ class OgcService:
 
     def _asked(self, request: Request, body: bytes = b"") -> _Asked:
         access = self._access_of(request)
-        return _Asked(request, body, access, self._views.of(access))
+        present = self._catalogue.now()
+        return _Asked(request, body, access, present, self._views.of(present, access))
 
     # Documents of the service
 
@@ -173,7 +177,7 @@ class OgcService:
     def _calls(self, asked: _Asked) -> list[FeatureCall]:
         """Return every collection of the view with what the principal may see of it."""
         return [
-            FeatureCall(collection, self._store.view(asked.access, collection.dataset), with_extent=True)
+            FeatureCall(collection, asked.present.view(asked.access, collection), with_extent=True)
             for collection in asked.view.collections.values()
         ]
 
@@ -203,7 +207,7 @@ class OgcService:
         collection = asked.view.collections.get(asked.request.path_params["collection"])
         if collection is None:
             raise NotFound("There is no such collection.", hint=f"See {self._url}/collections.")
-        return collection, self._store.view(asked.access, collection.dataset)
+        return collection, asked.present.view(asked.access, collection)
 
     # Features
 

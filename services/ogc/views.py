@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 from pygeoapi.openapi import get_oas_30
 
 from geoinfra import crs
-from geoinfra.access import Access, Role, Visibility
-from geoinfra.storage import Store, schema
-from geoinfra.storage.collections import Collection, catalogue
+from geoinfra.access import Access, Visibility
+from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
+from services.catalogue import Present, may_know_granted
 from services.ogc.call import Caller, FeatureCall
 from services.ogc.engine import EngineAPI, prepare
 from services.ogc.processes import PROCESSES, JobManager
 from services.ogc.provider import describe_columns
 
-__all__ = ["DEFAULT_ITEMS", "MOST_ITEMS", "View", "Views", "is_professional"]
+__all__ = ["DEFAULT_ITEMS", "MOST_ITEMS", "View", "Views"]
 
 DEFAULT_ITEMS = 100
 MOST_ITEMS = 10_000
@@ -38,11 +37,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 _DENMARK = (7.9, 54.4, 15.4, 57.9)
 """Extent told where nothing can be seen: west, south, east, north in degrees."""
-
-
-def is_professional(access: Access) -> bool:
-    """Whether `access` may know that the granted collections exist."""
-    return access.organisation is not None and access.has(Role.OWNER, Role.EXCAVATOR)
 
 
 class View(EngineAPI):
@@ -98,33 +92,23 @@ class View(EngineAPI):
 
 
 class Views:
-    """The present views of a store; replaced as a whole when the catalogue changes."""
+    """The two views of a catalogue; replaced as a whole when the catalogue changes."""
 
-    def __init__(self, store: Store, url: str) -> None:
+    def __init__(self, url: str) -> None:
         prepare()
-        self._store = store
         self._url = url
         self._lock = threading.Lock()
-        self._made: tuple[Any, dict[bool, View]] | None = None
+        self._made: tuple[Present, dict[bool, View]] | None = None
 
-    def of(self, access: Access) -> View:
-        """Return the view of a principal."""
-        stamp = self._stamp()
+    def of(self, present: Present, access: Access) -> View:
+        """Return the view of a principal over the present catalogue."""
         made = self._made
-        if made is None or made[0] != stamp:
+        if made is None or made[0] is not present:
             with self._lock:
-                made = self._made = (stamp, self._make(catalogue(self._store)))
-        return made[1][is_professional(access)]
+                made = self._made = (present, self._make(present.collections.values()))
+        return made[1][may_know_granted(access)]
 
-    def _stamp(self) -> Any:
-        """Return what changes whenever the catalogue may have: far cheaper to read than the catalogue."""
-        entry, pointer = schema.collections.c, schema.current_deliveries.c
-        with self._store.read() as connection:
-            entries = connection.execute(sa.select(entry.collection_id, entry.updated_at)).all()
-            pointers = connection.execute(sa.select(pointer.dataset, pointer.delivery_id)).all()
-        return entries, pointers
-
-    def _make(self, collections: tuple[Collection, ...]) -> dict[bool, View]:
+    def _make(self, collections: Iterable[Collection]) -> dict[bool, View]:
         open_ones = [c for c in collections if c.visibility is Visibility.OPEN]
         return {False: View(open_ones, self._url), True: View(collections, self._url)}
 

@@ -17,12 +17,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geoinfra import crs
-from geoinfra.access import Access, Role, Visibility
+from geoinfra.access import Access, Visibility
 from geoinfra.errors import NotFound
 from geoinfra.storage import Store
-from geoinfra.storage.collections import Collection, catalogue
+from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.tables import ColumnType, FeatureBatch, FeatureQuery
+from services.catalogue import PresentCatalogue, may_know_granted
 from services.tiles.mvt import BUFFER, EXTENT, encode_layer, tile_bounds, to_tile_units
 
 __all__ = ["LEAST_ZOOM", "MOST_FEATURES", "TileService", "make_tile"]
@@ -60,6 +61,7 @@ class TileService:
 
     def __init__(self, store: Store, *, access_of: Callable[[Request], Access]) -> None:
         self._store = store
+        self._catalogue = PresentCatalogue(store)
         self._access_of = access_of
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tiles")
         self._cache = _TileCache(_CACHE_BYTES)
@@ -78,21 +80,17 @@ class TileService:
         z, x, y = (int(request.path_params[name]) for name in "zxy")
         if z > _DEEPEST_ZOOM or x >= 2**z or y >= 2**z:
             raise NotFound("There is no such tile.", hint=f"z is 0 to {_DEEPEST_ZOOM}, x and y below 2^z.")
-        collection = self._collection(request.path_params["collection"], access)
-        view = self._store.view(access, collection.dataset)
+        present = self._catalogue.now()
+        collection = present.collections.get(request.path_params["collection"])
+        if collection is None or not _may_know(access, collection):
+            raise NotFound("There is no such collection.", hint="See /api/config.")
+        view = present.view(access, collection)
         if collection.visibility is Visibility.OPEN:
             return self._open(request, collection, view, (z, x, y))
         content = _content(collection, view, z, x, y)
         tile = f"{z}/{x}/{y}"
         self._store.audit.append("tile.read", access, collection.id, {"tile": tile})
         return _response(content, {"Cache-Control": "private, no-store"})
-
-    def _collection(self, name: str, access: Access) -> Collection:
-        """Return the collection, if this access may know that it exists."""
-        for collection in catalogue(self._store):
-            if collection.id == name and _may_know(access, collection):
-                return collection
-        raise NotFound("There is no such collection.", hint="See /api/config.")
 
     def _open(
         self, request: Request, collection: Collection, view: DatasetView, place: tuple[int, int, int]
@@ -111,9 +109,7 @@ class TileService:
 
 
 def _may_know(access: Access, collection: Collection) -> bool:
-    if collection.visibility is Visibility.OPEN:
-        return True
-    return access.organisation is not None and access.has(Role.OWNER, Role.EXCAVATOR)
+    return collection.visibility is Visibility.OPEN or may_know_granted(access)
 
 
 def _response(content: bytes, headers: dict[str, str]) -> Response:
