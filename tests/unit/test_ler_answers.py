@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -520,3 +522,14 @@ class TestRows:
         with pytest.raises(Conflict):
             ler.write_answer(target, AnswerHeader(HEADER.answer_id, ResponseType.NO_LINES), [made.batch()])
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_a_written_answer_has_the_mode_that_the_umask_leaves(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        ler.write_answer(tmp_path / "answer.gml", HEADER, [])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "answer.gml").stat().st_mode) == mode
+    assert [path.name for path in tmp_path.iterdir()] == ["answer.gml"]

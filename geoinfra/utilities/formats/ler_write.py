@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -174,10 +175,10 @@ def opened_for_writing(target: Path | BinaryIO) -> Iterator[BinaryIO]:
     if not isinstance(target, Path):
         yield target
         return
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        part = Path(file.name)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    with part.open("x+b") as file:  # a new file, with the mode that the umask leaves
         try:
-            yield file  # type: ignore[misc]
+            yield file
             file.flush()
             part.replace(target)
         except BaseException:
