@@ -2,8 +2,8 @@
 
 The same 1000 polygons in EPSG:25832, answered in CRS84, from one uvicorn process each: ours from a delivery
 in the embedded store, stock pygeoapi's Starlette application from a GeoJSON file, which it reads again for
-each request. That is the only stock provider that runs without a database or further packages, so the ratio is
-not one of databases. Five interleaved runs, medians.
+each request. That is the only stock provider that runs without a database or further packages, so the
+ratio is not one of databases. Five interleaved runs, medians.
 """
 
 from __future__ import annotations
