@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     services.tiles.mount(app, opened, access_of=security.access_of)
     services.ogc.mount(app, opened, public_url=settings.base_url, access_of=security.access_of)
     services.web.mount_web(app)
+    _describe(app)
     return app
 
 
@@ -122,6 +124,18 @@ class BodyLimit:
 
 def _too_large(most: int) -> TooLarge:
     return TooLarge(f"The body is larger than {most:,} bytes.", hint="Send less at once.")
+
+
+def _describe(app: FastAPI) -> None:
+    """Complete the OpenAPI document each time it is read, because its example's dates follow the clock."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        services.enquiries.describe(document, datetime.now(UTC).date())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _add_health(app: FastAPI) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-__all__ = ["ContactDocument", "EnquiryDocument", "PeriodDocument", "example"]
+__all__ = ["ContactDocument", "EnquiryDocument", "PeriodDocument", "describe"]
+
+_REFERENCE = "#/components/schemas/{model}"
+_EXAMPLE_AREA = {  # on the main street of the sample town, EPSG:25832 metres
+    "type": "Polygon",
+    "coordinates": [
+        [[650720, 6084455], [650800, 6084455], [650800, 6084482], [650720, 6084482], [650720, 6084455]]
+    ],
+}
 
 
 class PeriodDocument(BaseModel):
@@ -38,10 +46,36 @@ class EnquiryDocument(BaseModel):
     formats: list[Literal["gml", "gpkg", "geojson", "html"]] | None = None
 
 
-def example(area: dict[str, Any], start: date, end: date) -> dict[str, Any]:
-    """Return a request that can be sent as it is."""
+def describe(openapi: dict[str, Any], today: date) -> None:
+    """Add to `openapi` how to sign in and how to file an enquiry, with an example that can be sent as it is.
+
+    Parameters
+    ----------
+    openapi
+        The OpenAPI document with ``POST /api/enquiries`` in it; changed in place.
+    today
+        The example's dig begins the day after.
+    """
+    schema = EnquiryDocument.model_json_schema(by_alias=True, ref_template=_REFERENCE)
+    components = openapi.setdefault("components", {})
+    components.setdefault("schemas", {}).update({**schema.pop("$defs"), EnquiryDocument.__name__: schema})
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    openapi["security"] = [{}, {"token": []}]
+    openapi["paths"]["/api/enquiries"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": _REFERENCE.format(model=EnquiryDocument.__name__)},
+                "example": _example(today),
+            }
+        },
+    }
+
+
+def _example(today: date) -> dict[str, Any]:
+    start, end = today + timedelta(days=1), today + timedelta(days=15)
     return {
-        "area": area,
+        "area": _EXAMPLE_AREA,
         "crs": "EPSG:25832",
         "period": {"from": start.isoformat(), "to": end.isoformat()},
         "methods": ["6"],

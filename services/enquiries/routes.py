@@ -20,7 +20,6 @@ from geoinfra.flows.deliveries import deliver
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry, list_enquiries
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import list_organisations
-from services.enquiries.documents import EnquiryDocument
 from services.security import Security
 from services.settings import Settings
 
@@ -79,18 +78,7 @@ async def _document(request: Request) -> dict[str, Any]:
     return document
 
 
-@router.post(
-    "/api/enquiries",
-    status_code=201,
-    tags=["Dig enquiries"],
-    summary="File a dig enquiry",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": EnquiryDocument.model_json_schema(by_alias=True)}},
-        }
-    },
-)
+@router.post("/api/enquiries", status_code=201, tags=["Dig enquiries"], summary="File a dig enquiry")
 async def post_enquiry(
     request: Request,
     store: StoreOf,

@@ -1,6 +1,6 @@
-"""The map client: static files, and the function that serves them.
+"""The map client and the page of the HTTP interface: static files, and the function that serves them.
 
-The page is plain ES modules without a build step. Third-party JavaScript is fetched by npm at set-up and
+The pages are plain ES modules without a build step. Third-party JavaScript is fetched by npm at set-up and
 copied to ``static/vendor`` by ``vendor.mjs``; nothing is loaded from elsewhere.
 """
 
@@ -88,11 +88,17 @@ def content_security_policy(page: str) -> str:
 
 
 def mount_web(app: FastAPI) -> None:
-    """Serve the map page at ``/`` and its files under ``/static``.
+    """Serve the map page at ``/``, the HTTP interface's at ``/api/docs`` and their files under ``/static``.
 
-    When the third-party files are missing, ``/`` answers 503 with a page that says how to get them.
+    When the third-party files are missing, both answer 503 with a page that says how to get them.
     """
-    page = (STATIC_DIR / "index.html").read_text(encoding="utf-8")
+    _add_page(app, "/", "index.html")
+    _add_page(app, "/api/docs", "api-docs.html")
+    app.mount("/static", _WebFiles(directory=STATIC_DIR), name="static")
+
+
+def _add_page(app: FastAPI, path: str, name: str) -> None:
+    page = (STATIC_DIR / name).read_text(encoding="utf-8")
     headers = {
         "Content-Security-Policy": content_security_policy(page),
         "Cache-Control": "no-cache",
@@ -102,10 +108,9 @@ def mount_web(app: FastAPI) -> None:
     }
     marker = STATIC_DIR / "vendor" / "VENDOR.json"
 
-    async def index(_request: Request) -> Response:
+    async def answer(_request: Request) -> Response:
         if not marker.is_file():
             return HTMLResponse(_MISSING_PAGE, status_code=503, headers={"Cache-Control": "no-store"})
         return HTMLResponse(page, headers=headers)
 
-    app.add_route("/", index, methods=["GET", "HEAD"], include_in_schema=False)
-    app.mount("/static", _WebFiles(directory=STATIC_DIR), name="static")
+    app.add_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)

@@ -36,8 +36,8 @@ export function authorisation() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-/** @returns {Record<string, string>} */
-function csrf() {
+/** The header with which a demo session may write. @returns {Record<string, string>} */
+export function csrf() {
   const cookie = document.cookie.split("; ").find((part) => part.startsWith("geoinfra_csrf="));
   return cookie ? { "X-CSRF-Token": decodeURIComponent(cookie.slice("geoinfra_csrf=".length)) } : {};
 }
