@@ -12,9 +12,10 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
+from geoinfra.sample.landscape import Green, land_use, with_margin
 from geoinfra.sample.plan import Plan
 from geoinfra.sample.site import Site
-from geoinfra.sample.terrain import harbour, sea, stream_line
+from geoinfra.sample.terrain import sea, stream_line
 
 __all__ = ["POSTCODE", "TOWN", "OpenLayers", "interest_areas", "not_for_building"]
 
@@ -22,7 +23,6 @@ TOWN = "Havnsby"
 POSTCODE = "4999"
 
 Bounds = tuple[float, float, float, float]
-Green = tuple[str, str, shapely.Polygon]
 
 _LAYERS = {
     "streets": "LineString",
@@ -177,25 +177,9 @@ class OpenLayers:
         built = shapely.simplify(shapely.buffer(near, -10.0, quad_segs=2), 1.0)
         self._built += [_without_small_holes(part) for part in shapely.get_parts(built)]
 
-    def add_landscape(self, bounds: Bounds, greens: Sequence[Green]) -> None:
-        """Write land use over `bounds` and the stream."""
-        frame = shapely.box(*bounds)
-        water = sea(bounds)
-        rows: list[tuple[str, str, shapely.Geometry]] = [("sea", "Havnsby Bugt", water)]
-        taken: shapely.Geometry = water
-        for kind, name, polygon in (*reversed(greens), ("harbour", "Havnsby Havn", harbour())):
-            free = shapely.difference(shapely.intersection(polygon, frame), taken)
-            rows.append((kind, name, free))
-            taken = shapely.union(taken, free)
-        built = shapely.intersection(shapely.union_all(self._built), frame)
-        rows.append(("built-up", TOWN, shapely.difference(built, taken)))
-        rows.append(("fields", "", shapely.difference(frame, shapely.union(taken, built))))
-        parts = [
-            (kind, name, part)
-            for kind, name, geometry in rows
-            for part in shapely.get_parts(geometry)
-            if shapely.get_type_id(part) == 3 and part.area > 20.0
-        ]
+    def add_landscape(self, bounds: Bounds, greens: Sequence[Green], seed: int) -> None:
+        """Write land use and the stream, over `bounds` and the open country around them."""
+        parts = land_use(bounds, greens, shapely.union_all(self._built), seed)
         self._append(
             "landuse",
             [part for _, _, part in parts],
@@ -205,7 +189,8 @@ class OpenLayers:
                 "name": [name for _, name, _ in parts],
             },
         )
-        stream = stream_line(bounds[3]).intersection(frame)
+        wide = with_margin(bounds)
+        stream = stream_line(wide[3]).intersection(shapely.box(*wide))
         lines = [part for part in shapely.get_parts(stream) if part.length > 1.0]
         columns: dict[str, list[Any]] = {
             "stream_id": [f"å{index}" for index in range(len(lines))],

@@ -160,7 +160,7 @@ class _Writer:
                 for owner in self._owners:
                     self._deliver(site, owner, answers)
                 self._report(self._done(), f"{self._written} utility features")
-            layers.add_landscape(_joined(self._bounds), self._plan_greens)
+            layers.add_landscape(_joined(self._bounds), self._plan_greens, self._seed)
         self._report(0.95, "terrain")
         tiles = terrain.write_tiles(self._folder / "terrain", _joined(self._bounds))
         self._write_owners()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidInput
 from geoinfra.sample import OWNERS, TownSummary, enquiry_area, generate_town, owners_of
+from geoinfra.sample.landscape import MARGIN_M, with_margin
 from geoinfra.sample.networks import LAYERS
 from geoinfra.sample.plan import CLASSES, district_plan, havnsby_plan
 from geoinfra.sample.site import SLOTS
@@ -380,12 +381,24 @@ def test_road_sections_cover_their_street_without_gap(town: TownSummary) -> None
         assert (mine.from_m.to_numpy()[1:] == mine.to_m.to_numpy()[:-1]).all()
 
 
-def test_land_use_covers_the_frame_once(town: TownSummary) -> None:
+def test_land_use_covers_the_town_and_the_country_around_it_once(town: TownSummary) -> None:
     polygons = layer(town, "landuse").geometry.to_numpy()
-    frame = shapely.box(*town.bounds)
+    frame = shapely.box(*with_margin(town.bounds))
     total = float(shapely.area(polygons).sum())
+    assert shapely.is_valid(polygons).all()
     assert total == pytest.approx(frame.area, rel=1e-3)
     assert float(shapely.area(shapely.union_all(polygons))) == pytest.approx(total, rel=1e-3)
+
+
+def test_sea_fields_woods_and_stream_go_on_beyond_the_town_and_streets_do_not(town: TownSummary) -> None:
+    frame = shapely.box(*town.bounds)
+    landuse = layer(town, "landuse")
+    outside = landuse.assign(area=shapely.area(shapely.difference(landuse.geometry.to_numpy(), frame)))
+    by_kind = outside.groupby("kind").area.sum()
+    assert (by_kind[["sea", "fields", "forest"]] > 1e6).all()
+    assert len(landuse) < 120
+    assert layer(town, "stream").total_bounds[3] == pytest.approx(town.bounds[3] + MARGIN_M, abs=6.0)
+    assert shapely.covers(frame.buffer(20.0), layer(town, "streets").geometry.to_numpy()).all()
 
 
 def test_interest_areas_reach_a_metre_beyond_every_line(town: TownSummary, rows: list[Row]) -> None:
