@@ -26,11 +26,14 @@ import services.ogc
 import services.tiles
 import services.web
 from geoinfra import crs
-from geoinfra.access import Access, Role, Visibility
+from geoinfra.access import Access, Visibility
 from geoinfra.errors import GeoinfraError, InvalidInput, TooLarge
-from geoinfra.storage import Store, collections, open_store
+from geoinfra.storage import Store, open_store
+from geoinfra.storage.collections import Collection
+from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.organisations import get_organisation
 from geoinfra.utilities.enquiry import MAX_AREA_M2
+from services.catalogue import Present, PresentCatalogue, may_know_granted
 from services.security import CSRF_COOKIE, SESSION_COOKIE, Security
 from services.settings import Settings
 
@@ -81,7 +84,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     )
     app.include_router(services.enquiries.router)
     _add_health(app)
-    _add_config(app)
+    _add_config(app, PresentCatalogue(opened))
     if settings.demo:
         _add_demo(app)
     services.tiles.mount(app, opened, access_of=security.access_of)
@@ -161,7 +164,7 @@ def _add_health(app: FastAPI) -> None:
     app.add_api_route("/health/ready", ready, tags=["Health"], response_model=None)
 
 
-def _add_config(app: FastAPI) -> None:
+def _add_config(app: FastAPI, present: PresentCatalogue) -> None:
     def config(request: Request) -> Response:
         """What the map page needs to know; depends on who asks."""
         store: Store = request.app.state.store
@@ -185,8 +188,13 @@ def _add_config(app: FastAPI) -> None:
     app.add_api_route("/api/config", config, tags=["Map"], response_model=None)
 
 
-def _listed(collection: collections.Collection, access: Access) -> bool:
-    return collection.visibility is Visibility.OPEN or access.has(Role.EXCAVATOR, Role.OWNER)
+def _layers(present: Present, access: Access) -> list[dict[str, Any]]:
+    """Describe the collections that `access` may know of."""
+    return [
+        _layer(collection, present.view(access, collection))
+        for collection in present.collections.values()
+        if collection.visibility is Visibility.OPEN or may_know_granted(access)
+    ]
 
 
 def _organisation(store: Store, access: Access) -> dict[str, Any] | None:
@@ -208,8 +216,7 @@ def _extent(store: Store) -> dict[str, Any]:
     return {"bounds": bounds, "centre": [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2]}
 
 
-def _layer(collection: collections.Collection, store: Store, access: Access) -> dict[str, Any]:
-    view = store.view(access, collection.dataset)
+def _layer(collection: Collection, view: DatasetView) -> dict[str, Any]:
     return {
         "id": collection.id,
         "title": dict(collection.title),

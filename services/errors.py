@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from geoinfra import errors
 
-__all__ = ["STATUS", "install", "problem", "problem_of"]
+__all__ = ["STATUS", "install", "problem", "problem_of", "status_of"]
 
 log = logging.getLogger("geoinfra.http")
 
@@ -56,9 +56,14 @@ def problem(status: int, code: str, title: str, detail: str, hint: str = "", **d
     return Response(orjson.dumps(body), status, headers, "application/problem+json")
 
 
+def status_of(error: errors.GeoinfraError) -> int:
+    """Return the status of the nearest class in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
 def problem_of(error: errors.GeoinfraError) -> Response:
     """Make the problem document of one of our errors."""
-    return problem(STATUS[type(error)], error.code, error.title, error.message, error.hint, **error.details)
+    return problem(status_of(error), error.code, error.title, error.message, error.hint, **error.details)
 
 
 def errors_page() -> str:
@@ -87,7 +92,7 @@ def install(app: FastAPI) -> None:
 
     async def ours(_request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.GeoinfraError)  # noqa: S101  # registered for this class only
-        if STATUS[type(error)] >= 500:
+        if status_of(error) >= 500:
             log.error("%s: %s", error.code, error.message, exc_info=error)
         return problem_of(error)
 
