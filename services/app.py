@@ -177,9 +177,7 @@ def _add_config(app: FastAPI, present: PresentCatalogue) -> None:
             "organisation": _organisation(store, access),
             "max_area_m2": MAX_AREA_M2,
             **_extent(store),
-            "collections": [
-                _layer(c, store, access) for c in collections.catalogue(store) if _listed(c, access)
-            ],
+            "collections": _layers(present.now(), access),
         }
         return Response(
             orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json"
