@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,7 +32,16 @@ from geoinfra.utilities.enquiry import (
     state_of,
 )
 
-__all__ = ["Answer", "Enquiry", "Package", "enquiry", "file_enquiry", "list_enquiries", "newest_package"]
+__all__ = [
+    "Answer",
+    "Enquiry",
+    "Package",
+    "PackageState",
+    "enquiry",
+    "file_enquiry",
+    "list_enquiries",
+    "newest_package",
+]
 
 UTILITY_DATASET = "utility-features"
 DENMARK = ZoneInfo("Europe/Copenhagen")
@@ -102,9 +112,23 @@ class Package:
         }
 
 
+class PackageState(StrEnum):
+    """How far an enquiry's package is; ``failed`` is final."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Enquiry:
-    """A filed dig enquiry with its answers and its newest package."""
+    """A filed dig enquiry with its answers and its newest package.
+
+    Attributes
+    ----------
+    package_state
+        ``None`` for a reader whom the package does not concern.
+    """
 
     number: str
     organisation: str
@@ -113,6 +137,7 @@ class Enquiry:
     valid_to: datetime
     answers: tuple[Answer, ...]
     package: Package | None
+    package_state: PackageState | None
 
     @property
     def state(self) -> EnquiryState:
@@ -140,7 +165,10 @@ class Enquiry:
             "contact": self.request.contact.to_json(),
             "formats": list(self.request.formats),
             "owners": [answer.to_json() for answer in self.answers],
-            "package": self.package.to_json() if self.package else {"ready": False},
+            "package": {
+                "state": self.package_state and str(self.package_state),
+                **(self.package.to_json() if self.package else {"ready": False}),
+            },
             "links": [{"rel": "self", "type": "application/json", "href": f"/api/enquiries/{self.number}"}],
         }
 
@@ -279,8 +307,22 @@ def _insert(
             outbox.emit(
                 tx, "answer.stored", number, {"owner_cvr": answer.owner_cvr, "status": str(answer.status)}
             )
-    jobs.enqueue(tx, "build-package", {"number": number, "sequence": 1}, access, key=f"package:{number}:1")
-    return Enquiry(number, organisation, request, timestamp(filed_at), valid_to, tuple(answers), None)
+    jobs.enqueue(tx, "build-package", {"number": number, "sequence": 1}, access, key=_package_key(number))
+    return Enquiry(
+        number,
+        organisation,
+        request,
+        timestamp(filed_at),
+        valid_to,
+        tuple(answers),
+        None,
+        PackageState.BUILDING,
+    )
+
+
+def _package_key(number: str) -> str:
+    """Return the key of the job that makes an enquiry's first package."""
+    return f"package:{number}:1"
 
 
 def _next_number(tx: Transaction, at: datetime) -> str:
@@ -375,11 +417,11 @@ def _visible(access: Access) -> sa.Select[Any]:
 
 
 def _for_reader(access: Access, whole: Enquiry) -> Enquiry:
-    """Leave other owners' answers out for an owner who did not file the enquiry."""
+    """Leave other owners' answers and the package out for an owner who did not file the enquiry."""
     if access.has(Role.ADMIN) or whole.organisation == access.organisation:
         return whole
     own = tuple(a for a in whole.answers if a.owner_cvr == access.organisation)
-    return Enquiry(whole.number, whole.organisation, whole.request, whole.filed_at, whole.valid_to, own, None)
+    return replace(whole, answers=own, package=None, package_state=None)
 
 
 def _load(connection: sa.Connection, number: str) -> Enquiry:
@@ -394,6 +436,7 @@ def _load(connection: sa.Connection, number: str) -> Enquiry:
         description=row.description,
         formats=tuple(json.loads(row.formats)),
     )
+    package = newest_package(connection, number)
     return Enquiry(
         number,
         row.organisation,
@@ -401,8 +444,15 @@ def _load(connection: sa.Connection, number: str) -> Enquiry:
         row.filed_at,
         datetime.fromisoformat(row.valid_to),
         _load_answers(connection, number),
-        newest_package(connection, number),
+        package,
+        PackageState.READY if package else _state_without_package(connection, number),
     )
+
+
+def _state_without_package(connection: sa.Connection, number: str) -> PackageState:
+    table = schema.jobs
+    job = connection.scalar(sa.select(table.c.state).where(table.c.key == _package_key(number)))
+    return PackageState.FAILED if job in ("failed", "cancelled") else PackageState.BUILDING
 
 
 def _load_answers(connection: sa.Connection, number: str) -> tuple[Answer, ...]:

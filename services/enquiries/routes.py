@@ -17,7 +17,7 @@ from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput, NotFound, TooLarge
 from geoinfra.flows.addresses import search_addresses
 from geoinfra.flows.deliveries import deliver
-from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry, list_enquiries
+from geoinfra.flows.enquiries import Enquiry, PackageState, enquiry, file_enquiry, list_enquiries
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import list_organisations
 from services.security import Security
@@ -114,12 +114,12 @@ def get_enquiries(
 async def get_enquiry(
     number: str, store: StoreOf, access: AccessOf, wait_s: Annotated[float, Query(ge=0, le=30)] = 0
 ) -> Response:
-    """With `wait_s` the answer waits that many seconds at most for the package."""
+    """With `wait_s` the answer waits that many seconds at most until the package is ready or has failed."""
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
     deadline = time.monotonic() + wait_s
     while True:
         found = await run_in_threadpool(enquiry, store, access, number)
-        if found.package or time.monotonic() >= deadline:
+        if found.package_state is not PackageState.BUILDING or time.monotonic() >= deadline:
             return PrivateJson(found.to_json())
         await asyncio.sleep(_POLL_S)
 

@@ -10,7 +10,7 @@ import { t } from "./i18n.js";
  *   valid_to: string | null, expired: boolean, answered_at: string | null}} OwnerAnswer
  * @typedef {{number: string, state: string, filed_at: string, area: import("./geometry.js").Polygon | null, area_m2: number,
  *   period: {from: string, to: string}, methods: string[], description: string, owners: OwnerAnswer[],
- *   package: {ready: boolean, size_bytes?: number, features?: number, sha256?: string} | null}} Enquiry
+ *   package: {state: "building" | "ready" | "failed" | null, ready: boolean, size_bytes?: number, features?: number, sha256?: string} | null}} Enquiry
  * @typedef {{text: string, lon: number, lat: number}} Address
  */
 

@@ -123,6 +123,10 @@ const catalogue = {
     da: "Pakken er længere undervejs end normalt. Du kan lukke siden og finde den igen under Mine.",
     en: "The package takes longer than usual. You may close the page and find it again under Mine.",
   },
+  "status.packageFailed": {
+    da: "Pakken kunne ikke dannes. Send forespørgslen igen, eller kontakt driften.",
+    en: "The package could not be made. File the enquiry again, or contact the operator.",
+  },
   "status.ready": { da: "Pakken er klar", en: "The package is ready" },
   "status.noOwners": { da: "Ingen ejere har ledninger i nærheden.", en: "No owner has lines nearby." },
   "status.features": { da: "{n} objekter", en: "{n} features" },

@@ -45,7 +45,7 @@ export class EnquiryStatus {
     onLanguage(() => this.#render());
   }
 
-  /** Show `enquiry` and follow it until its package is ready. @param {Enquiry} enquiry */
+  /** Show `enquiry` and follow it until it is complete or its package has failed. @param {Enquiry} enquiry */
   open(enquiry) {
     this.#watch.abort();
     this.#watch = new AbortController();
@@ -91,8 +91,8 @@ export class EnquiryStatus {
           known = enquiry.package.sha256 ?? "";
           this.#actions.ready();
         }
-        if (["complete", "expired"].includes(enquiry.state)) return;
-        if (enquiry.package?.ready) await pause(STILL_WAITING_MS, signal);
+        if (["complete", "expired"].includes(enquiry.state) || enquiry.package?.state === "failed") return;
+        if (enquiry.package?.state !== "building") await pause(STILL_WAITING_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof ApiError) || (error.status > 0 && error.status < 500)) throw error;
@@ -139,8 +139,14 @@ export class EnquiryStatus {
 
   /** @param {Enquiry} enquiry */
   #packageBox(enquiry) {
-    const box = make("div", { class: "package" });
+    const box = make("div", { class: "package", hidden: enquiry.package?.state === null });
     const error = make("div", { class: "error", role: "alert", hidden: true });
+    if (enquiry.package?.state === "failed") {
+      error.append(make("p", { class: "error-text" }, t("status.packageFailed")));
+      error.hidden = false;
+      box.append(error);
+      return box;
+    }
     if (!enquiry.package?.ready) {
       box.append(make("p", { class: "building" }, t(`status.${this.#delay}`)));
       return box;
