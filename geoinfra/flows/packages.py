@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +31,8 @@ from geoinfra.utilities.model import UTILITY_FEATURES, Contact
 
 __all__ = ["build_package"]
 
-_COLUMNS = (*(column.name for column in UTILITY_FEATURES.public_columns), "gml")
+_GML_COLUMNS = ("gml_id", "feature_class", "owner_cvr", "gml")
+_ALL_COLUMNS = (*(column.name for column in UTILITY_FEATURES.public_columns), "gml")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's members carry no clock: equal input gives equal bytes
 
 
@@ -41,7 +44,7 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
     """
     number, sequence = context.payload["number"], context.payload["sequence"]
     filed = enquiry(store, context.access, number)
-    rows = _rows_by_owner(store, context, number)
+    rows = _rows_by_owner(store, context, filed)
     name = f"packages/{number}/{sequence}.zip"
     with store.blobs.writing(name) as path:
         manifest = _write_zip(path, filed, rows, context.progress)
@@ -71,10 +74,13 @@ def _described(blob: Blob) -> dict[str, Any]:
     return {"sha256": blob.sha256, "size_bytes": blob.size_bytes}
 
 
-def _rows_by_owner(store: Store, context: JobContext, number: str) -> dict[str, list[FeatureBatch]]:
-    view = store.view(context.access, UTILITY_DATASET, enquiry=number)
+def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[str, list[FeatureBatch]]:
+    """Read the rows; GML alone is joined from ready fragments, and needs no geometry and few columns."""
+    view = store.view(context.access, UTILITY_DATASET, enquiry=filed.number)
+    only_gml = filed.request.formats == ("gml",)
+    query = FeatureQuery(columns=_GML_COLUMNS if only_gml else _ALL_COLUMNS, geometry=not only_gml)
     rows: dict[str, list[FeatureBatch]] = defaultdict(list)
-    for batch in view.read(FeatureQuery(columns=_COLUMNS)):
+    for batch in view.read(query):
         rows[batch.source].append(batch)
     return dict(sorted(rows.items()))
 
@@ -85,44 +91,39 @@ def _write_zip(
     rows: Mapping[str, Sequence[FeatureBatch]],
     progress: Callable[[float, str], None],
 ) -> dict[str, Any]:
+    """Write the members; the GeoPackage is made in a thread beside the others, which mostly compress."""
     info, owners = _enquiry_info(filed), [_package_owner(answer) for answer in filed.answers]
     batches = [batch for owned in rows.values() for batch in owned]
     wanted = filed.request.formats
     members: list[dict[str, Any]] = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with (
+        TemporaryDirectory(prefix="geoinfra-") as folder,
+        ThreadPoolExecutor(1) as beside,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        gpkg = Path(folder) / "ledninger.gpkg"
+        made = beside.submit(geopackage.write_geopackage, gpkg, batches) if "gpkg" in wanted else None
         with _member(archive, members, "consolidated.gml") as target:
             package.write_consolidated(target, info, owners, batches)
         with _member(archive, members, "LedningsejerStatusListe.xml") as target:
             package.write_status_list(target, owners)
         with _member(archive, members, f"Graveforespoergsel_{filed.number}.gml") as target:
             request.write_request(target, _dig_request(filed))
-        progress(0.4, "GML")
         if "geojson" in wanted:
             with _member(archive, members, "ledninger.geojson") as target:
                 geojson.write_geojson(target, batches)
-            progress(0.6, "GeoJSON")
-        if "gpkg" in wanted:
-            _add_geopackage(archive, members, batches)
-            progress(0.9, "GeoPackage")
         if "html" in wanted:
             with _member(archive, members, "index.html") as target:
                 offline_html.write_offline_html(target, info, owners, batches)
+        progress(0.5, "GML")
+        if made:
+            made.result()
+            with _member(archive, members, gpkg.name) as target, gpkg.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
         manifest = _manifest(filed, rows, members)
-        archive.writestr(
-            zipfile.ZipInfo("manifest.json", _EPOCH), json.dumps(manifest, ensure_ascii=False, indent=1)
-        )
+        text = json.dumps(manifest, ensure_ascii=False, indent=1)
+        archive.writestr(zipfile.ZipInfo("manifest.json", _EPOCH), text)
     return manifest
-
-
-def _add_geopackage(
-    archive: zipfile.ZipFile, members: list[dict[str, Any]], batches: Sequence[FeatureBatch]
-) -> None:
-    with TemporaryDirectory(prefix="geoinfra-") as folder:
-        path = Path(folder) / "ledninger.gpkg"
-        geopackage.write_geopackage(path, batches)
-        with _member(archive, members, "ledninger.gpkg") as target, path.open("rb") as source:
-            while chunk := source.read(1 << 20):
-                target.write(chunk)
 
 
 class _Hashing(io.RawIOBase):
