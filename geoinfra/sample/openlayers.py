@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
-from numpy.typing import NDArray
 
 from geoinfra.sample.landscape import Green, land_use, with_margin
+from geoinfra.sample.layerfile import LayerFile
 from geoinfra.sample.plan import Plan
 from geoinfra.sample.site import Site
 from geoinfra.sample.terrain import sea, stream_line
@@ -65,6 +64,7 @@ class OpenLayers:
         self.counts: Counter[str] = Counter()
         self._folder = folder
         self._built: list[shapely.Geometry] = []
+        self._files: dict[str, LayerFile] = {}
 
     def __enter__(self) -> OpenLayers:
         for layer in _LAYERS:
@@ -73,25 +73,19 @@ class OpenLayers:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        return None
+        for file in self._files.values():
+            file.close()
 
     def _append(
         self, layer: str, geometries: Sequence[shapely.Geometry], columns: dict[str, list[Any]]
     ) -> None:
         if not geometries:
             return
-        path = self._folder / f"{layer}.gpkg"
-        pyogrio.raw.write(
-            path,
-            geometry=np.array(shapely.to_wkb(np.array(geometries, dtype=object)), dtype=object),
-            field_data=[_field(values) for values in columns.values()],
-            fields=np.array(list(columns), dtype=object),
-            layer=layer,
-            driver="GPKG",
-            geometry_type=_LAYERS[layer],
-            crs="EPSG:25832",
-            append=path.exists(),
-        )
+        if layer not in self._files:
+            types = {name: type(values[0]) for name, values in columns.items()}
+            path = self._folder / f"{layer}.gpkg"
+            self._files[layer] = LayerFile(path, layer, _LAYERS[layer], types)
+        self._files[layer].append(geometries, columns)
         self.counts[layer] += len(geometries)
 
     def add(self, site: Site) -> None:
@@ -152,7 +146,7 @@ class OpenLayers:
             [building.parcel for building in buildings if building.parcel is not None],
             {
                 "parcel_id": [f"{prefix}{building.index + 1}a" for building in buildings],
-                "area_m2": [round(shapely.area(building.parcel), 1) for building in buildings],
+                "area_m2": [round(float(shapely.area(building.parcel)), 1) for building in buildings],
             },
         )
         self._append(
@@ -205,7 +199,3 @@ def _without_small_holes(part: shapely.Geometry, smallest_m2: float = 15_000.0) 
     rings = shapely.get_rings(part)
     holes = [ring for ring in rings[1:] if shapely.area(shapely.polygons(ring)) >= smallest_m2]
     return shapely.Polygon(rings[0], holes) if len(rings) else part
-
-
-def _field(values: list[Any]) -> NDArray[Any]:
-    return np.array(values, dtype=object) if values and isinstance(values[0], str) else np.array(values)
