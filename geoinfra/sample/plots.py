@@ -208,6 +208,8 @@ def _parcels(
 
 def _home_part(parcel: shapely.Geometry, wall: shapely.Polygon) -> shapely.Polygon:
     """Return the part of a plot that carries the building."""
+    if isinstance(parcel, shapely.Polygon) and not parcel.is_empty:
+        return parcel
     parts = [part for part in shapely.get_parts(parcel) if shapely.get_type_id(part) == 3]
     return max(parts, key=lambda part: float(shapely.intersection(part, wall).area), default=wall)
 
