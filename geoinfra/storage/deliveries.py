@@ -45,6 +45,7 @@ __all__ = [
     "Position",
     "Selection",
     "StagedDelivery",
+    "ascending",
     "attach",
     "open_engine",
     "publish",
@@ -731,6 +732,11 @@ def _identifiers(engine: DeliveryEngine, part: Part) -> frozenset[str]:
     return frozenset(
         name for chunk in chunks for name in engine.rows(part, part.schema, chunk, (), False).feature_ids
     )
+
+
+def ascending(numbers: RowNumbers) -> bool:
+    """Whether the order wanted is that of the rows."""
+    return isinstance(numbers, range) or bool(np.all(np.diff(numbers) > 0))
 
 
 # --- Taking rows in

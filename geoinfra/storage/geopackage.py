@@ -34,6 +34,7 @@ from geoinfra.storage.deliveries import (
     RowNumbers,
     Selection,
     StagedDelivery,
+    ascending,
     values_or_null,
 )
 from geoinfra.storage.filters import (
@@ -197,13 +198,9 @@ def _is_delivery(path: Path) -> bool:
 def _row_condition(numbers: RowNumbers) -> tuple[str, tuple[Any, ...]]:
     """Name rows by a range where they follow each other, else one by one."""
     size = len(numbers)
-    if size and int(numbers[-1]) - int(numbers[0]) == size - 1 and _ascending(numbers):
+    if size and int(numbers[-1]) - int(numbers[0]) == size - 1 and ascending(numbers):
         return "fid BETWEEN ? AND ?", (int(numbers[0]), int(numbers[-1]))
     return "fid IN (SELECT value FROM json_each(?))", (_as_json(numbers),)
-
-
-def _ascending(numbers: RowNumbers) -> bool:
-    return isinstance(numbers, range) or bool(np.all(np.diff(numbers) > 0))
 
 
 def _as_json(numbers: RowNumbers) -> str:
@@ -211,7 +208,7 @@ def _as_json(numbers: RowNumbers) -> str:
 
 
 def _in_order(found: list[tuple[Any, ...]], numbers: RowNumbers) -> list[tuple[Any, ...]]:
-    if _ascending(numbers):
+    if ascending(numbers):
         return found
     by_number = {row[0]: row for row in found}
     return [by_number[number] for number in numbers.tolist()]  # type: ignore[union-attr]  # ranges ascend

@@ -28,6 +28,7 @@ from geoinfra.storage.deliveries import (
     RowNumbers,
     Selection,
     StagedDelivery,
+    ascending,
     values_or_null,
 )
 from geoinfra.storage.filters import (
@@ -143,13 +144,15 @@ class PostgisEngine:
         shape = "ST_AsBinary(geom, 'NDR')" if geometry else "NULL"
         heights = "heights_m" if with_heights and part.schema.has_heights else "NULL"
         listed = ", ".join(["feature_id", shape, heights, *names])
-        statement = (
-            f"SELECT {listed} FROM unnest(%s::int8[]) WITH ORDINALITY n(fid, place) "
-            f"JOIN {_name(part.delivery_id)} f USING (fid) ORDER BY place"
-        )
+        table = _name(part.delivery_id)
+        source = f"{table} f WHERE fid = ANY(%s::int8[]) ORDER BY fid"
+        if not ascending(numbers):
+            source = (
+                f"unnest(%s::int8[]) WITH ORDINALITY n(fid, place) JOIN {table} f USING (fid) ORDER BY place"
+            )
         wanted = list(numbers) if isinstance(numbers, range) else numbers.tolist()
         with _told(), self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
-            found = cursor.execute(statement, (wanted,)).fetchall()
+            found = cursor.execute(f"SELECT {listed} FROM {source}", (wanted,)).fetchall()
         values = [list(column) for column in zip(*found, strict=True)] or [[] for _ in range(len(names) + 3)]
         ids, shapes, heights_m, *rest = values
         read = dict(zip(columns, rest, strict=True))
@@ -212,7 +215,8 @@ class PostgisEngine:
         heights = ", heights_m bytea" if schema.has_heights else ""
         connection.execute(
             f"CREATE TABLE {table} (fid bigint NOT NULL, geom geometry(Geometry, {STORAGE_EPSG}), "
-            f'feature_id text COLLATE "C" NOT NULL{columns}{heights})'
+            f'feature_id text COLLATE "C" NOT NULL{columns}{heights}) '
+            "WITH (toast_tuple_target = 8160)"  # keeps a feature with its attributes on one page
         )
         connection.execute(f"COMMENT ON TABLE {table} IS 'writer {self._writer_number}'")
         types = ["int8", "bytea", "text", *(_SQL_TYPES[c.type][1] for c in schema.columns)]
