@@ -41,6 +41,7 @@ __all__ = [
     "file_enquiry",
     "list_enquiries",
     "newest_package",
+    "package_state",
 ]
 
 UTILITY_DATASET = "utility-features"
@@ -447,6 +448,14 @@ def _load(connection: sa.Connection, number: str) -> Enquiry:
         package,
         PackageState.READY if package else _state_without_package(connection, number),
     )
+
+
+def package_state(store: Store, number: str) -> PackageState:
+    """Return how far a package is; cheap, for waiting. The caller has checked the right to know."""
+    with store.read() as connection:
+        table = schema.packages
+        made = connection.scalar(sa.select(table.c.sequence).where(table.c.enquiry == number).limit(1))
+        return PackageState.READY if made else _state_without_package(connection, number)
 
 
 def _state_without_package(connection: sa.Connection, number: str) -> PackageState:

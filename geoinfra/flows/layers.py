@@ -20,6 +20,11 @@ from geoinfra.tables import BATCH_ROWS, Column, ColumnType, DatasetSchema, Featu
 
 __all__ = ["read_layer"]
 
+_RESERVED = frozenset(
+    ["fid", "geom", "geometry", "feature_id", "heights_m", "ctid", "cmin", "cmax", "xmin", "xmax", "tableoid"]
+)  # names of the engines' own columns; a source's column of that name gets a suffix
+_LOOSE = frozenset({"ESRI Shapefile", "GeoJSON", "CSV", "MapInfo File"})  # mix single and multi geometries
+_ROW_NUMBERS = frozenset({"fid", "feature_id", "ogc_fid"})
 _ID_NAMES = ("feature_id", "id", "gml_id", "fid", "objectid")
 
 
@@ -41,11 +46,28 @@ def read_layer(
     UnreadableFile
         GDAL cannot open the file or layer, it has no CRS, no geometry or no row.
     """
+    info = _described(path, layer)
+    source_crs = _crs_name(info["crs"])
+    fields = [str(name) for name in info["fields"]]
+    names = _column_names(fields)
+    columns = tuple(
+        Column(names[field], _column_type(str(dtype)), indexed=_column_type(str(dtype)) is ColumnType.TEXT)
+        for field, dtype in zip(fields, info["dtypes"], strict=True)
+        if field.lower() not in _ROW_NUMBERS
+    )
+    schema = DatasetSchema(dataset, _geometry_kind(info), columns, visibility=Visibility.OPEN)
+    lower = {field.lower(): field for field in fields}
+    id_field = next((lower[wanted] for wanted in _ID_NAMES if wanted in lower), None)
+    return schema, _batches(path, layer, schema, names, id_field, source_crs, int(info["features"]))
+
+
+def _described(path: Path, layer: str | None) -> Mapping[str, Any]:
+    """Return what GDAL says of the layer, or raise when it cannot be used."""
     import pyogrio  # takes seconds to import (it brings pandas along); only publishing needs it
     from pyogrio.errors import DataLayerError, DataSourceError
 
     try:
-        info = pyogrio.read_info(path, layer=layer, force_total_bounds=False)
+        info: Mapping[str, Any] = pyogrio.read_info(path, layer=layer, force_total_bounds=False)
     except (DataSourceError, DataLayerError, ValueError) as error:
         raise UnreadableFile(
             f"{path.name} cannot be opened as a vector layer.",
@@ -61,20 +83,12 @@ def read_layer(
         )
     if not info["features"]:
         raise UnreadableFile(f"{path.name} holds no feature.", hint="Check the layer's name.")
-    source_crs = _crs_name(info["crs"])
-    fields = [str(name) for name in info["fields"]]
-    names = _column_names(fields)
-    columns = tuple(
-        Column(names[field], _column_type(str(dtype)), indexed=_column_type(str(dtype)) is ColumnType.TEXT)
-        for field, dtype in zip(fields, info["dtypes"], strict=True)
-        if names[field] not in ("feature_id", "id", "fid", "geometry", "geom")
-    )
-    kind = re.sub(r"^(?:2\.5D |3D |Measured )+| ?ZM?$| ?M$", "", str(info["geometry_type"])) or "Geometry"
-    schema = DatasetSchema(
-        dataset, "Geometry" if kind == "Unknown" else kind, columns, visibility=Visibility.OPEN
-    )
-    id_field = next((f for wanted in _ID_NAMES for f in fields if names[f] == wanted), None)
-    return schema, _batches(path, layer, schema, names, id_field, source_crs, int(info["features"]))
+    return info
+
+
+def _geometry_kind(info: Mapping[str, Any]) -> str:
+    kind = re.sub(r"^(?:2\.5D |3D |Measured )+| ?ZM?$| ?M$", "", str(info["geometry_type"]))
+    return "Geometry" if kind in ("", "Unknown") or info["driver"] in _LOOSE else kind
 
 
 def _crs_name(text: str) -> str:
@@ -92,7 +106,7 @@ def _column_names(fields: Sequence[str]) -> dict[str, str]:
         name = re.sub(r"[^a-z0-9_]+", "_", plain.lower()).strip("_") or "column"
         name = (name if name[0].isalpha() else f"c_{name}")[:50]
         taken = set(names.values())
-        while name in taken:
+        while name in taken or name in _RESERVED:
             name = f"{name}_2"
         names[field] = name
     return names

@@ -80,6 +80,8 @@ def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[st
     only_gml = filed.request.formats == ("gml",)
     query = FeatureQuery(columns=_GML_COLUMNS if only_gml else _ALL_COLUMNS, geometry=not only_gml)
     rows: dict[str, list[FeatureBatch]] = defaultdict(list)
+    if view.schema is None:  # nobody has delivered yet
+        return rows
     for batch in view.read(query):
         rows[batch.source].append(batch)
     return dict(sorted(rows.items()))

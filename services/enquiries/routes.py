@@ -17,7 +17,14 @@ from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput, NotFound, TooLarge
 from geoinfra.flows.addresses import search_addresses
 from geoinfra.flows.deliveries import deliver
-from geoinfra.flows.enquiries import Enquiry, PackageState, enquiry, file_enquiry, list_enquiries
+from geoinfra.flows.enquiries import (
+    Enquiry,
+    PackageState,
+    enquiry,
+    file_enquiry,
+    list_enquiries,
+    package_state,
+)
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import list_organisations
 from services.security import Security
@@ -117,11 +124,14 @@ async def get_enquiry(
     """With `wait_s` the answer waits that many seconds at most until the package is ready or has failed."""
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
     deadline = time.monotonic() + wait_s
-    while True:
-        found = await run_in_threadpool(enquiry, store, access, number)
-        if found.package_state is not PackageState.BUILDING or time.monotonic() >= deadline:
-            return PrivateJson(found.to_json())
+    found = await run_in_threadpool(enquiry, store, access, number)
+    state = found.package_state
+    while state is PackageState.BUILDING and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_S)
+        state = await run_in_threadpool(package_state, store, number)
+    if state is not found.package_state:
+        found = await run_in_threadpool(enquiry, store, access, number)
+    return PrivateJson(found.to_json())
 
 
 @router.post("/api/enquiries/{number}/package-link", tags=["Dig enquiries"], summary="Get a download link")

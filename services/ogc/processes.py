@@ -95,7 +95,6 @@ class DigEnquiry(BaseProcessor):  # type: ignore[misc]  # pygeoapi carries no ty
                 {"type": "array", "items": {**_TEXT, "enum": ["gml", "gpkg", "geojson", "html"]}},
                 required=False,
             ),
-            "buffer_m": _input("Buffer around the area, metres", {"type": "number"}, required=False),
         },
         "outputs": {
             "enquiry": {

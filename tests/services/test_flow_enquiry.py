@@ -245,6 +245,22 @@ def test_an_owner_without_delivery_is_waited_for_and_invisible(town: Store) -> N
         assert json.loads(archive.read("manifest.json"))["missing"] == [OFFICIAL_OWNER]
 
 
+def test_a_fresh_installation_without_any_delivery_makes_an_empty_package(store: Store) -> None:
+    area = sample.enquiry_area("tiny")
+    with store.begin() as tx:
+        organisations.add_organisation(tx, OFFICIAL_OWNER, "Langsom A/S")
+        since = datetime(2000, 1, 1, tzinfo=UTC)
+        organisations.set_interest_areas(tx, OFFICIAL_OWNER, [InterestArea(77, ("water",), area, since)])
+        tx.commit()
+    access = access_with(store, EXCAVATOR, Role.EXCAVATOR)
+    filed = file_enquiry(store, access, document(area))
+    work_off(store)
+    done = enquiry(store, access, filed.number)
+    assert done.state is EnquiryState.PARTIAL
+    assert done.package is not None
+    assert done.package.features == 0
+
+
 def test_only_the_filer_and_the_owners_concerned_see_an_enquiry(town: Store) -> None:
     filer = access_with(town, EXCAVATOR, Role.EXCAVATOR)
     filed = file_enquiry(town, filer, document(sample.enquiry_area("tiny")))
