@@ -219,7 +219,7 @@ def _layer(collection: Collection, view: DatasetView) -> dict[str, Any]:
         "id": collection.id,
         "title": dict(collection.title),
         "visibility": str(collection.visibility),
-        "geometry": view.schema.geometry if view.schema else None,
+        "geometry": view.schema.geometry,
         "style": collection.style,
         "attribution": collection.attribution,
         "tiles": f"/tiles/{collection.id}/{{z}}/{{x}}/{{y}}.mvt?v={view.version}",

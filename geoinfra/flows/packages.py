@@ -80,7 +80,7 @@ def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[st
     only_gml = filed.request.formats == ("gml",)
     query = FeatureQuery(columns=_GML_COLUMNS if only_gml else _ALL_COLUMNS, geometry=not only_gml)
     rows: dict[str, list[FeatureBatch]] = defaultdict(list)
-    if view.schema is None:  # nobody has delivered yet
+    if not view.sources:  # nobody has answered with data
         return rows
     for batch in view.read(query):
         rows[batch.source].append(batch)
