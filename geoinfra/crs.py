@@ -108,5 +108,5 @@ def require_denmark(geometry: shapely.Geometry) -> None:
         )
     raise InvalidGeometry(
         "The geometry lies outside Denmark.",
-        hint="Check the CRS and the axis order: CRS84 is longitude, latitude; EPSG:25832 is easting, northing.",
+        hint="Check CRS and axis order: CRS84 is longitude, latitude; EPSG:25832 is easting, northing.",
     )

@@ -7,6 +7,7 @@ millions of rows stream in constant memory.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,8 +16,17 @@ from typing import Any
 from geoinfra.access import Visibility
 from geoinfra.errors import InvalidInput
 
-__all__ = ["BATCH_ROWS", "Column", "ColumnType", "DatasetSchema", "FeatureBatch", "FeatureQuery", "concatenate"]
+__all__ = [
+    "BATCH_ROWS",
+    "Column",
+    "ColumnType",
+    "DatasetSchema",
+    "FeatureBatch",
+    "FeatureQuery",
+    "concatenate",
+]
 
+_COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}", re.ASCII)
 BATCH_ROWS = 2000
 """Rows in a full batch."""
 
@@ -60,8 +70,7 @@ class Column:
     title_da: str = ""
 
     def __post_init__(self) -> None:
-        ascii_name = self.name.isascii() and self.name.replace("_", "a").isalnum()
-        if not ascii_name or not self.name[:1].isalpha() or self.name != self.name.lower() or len(self.name) > 60:
+        if not _COLUMN_NAME.fullmatch(self.name):
             raise InvalidInput(
                 f"'{self.name}' cannot name a column.",
                 hint="Use lower-case letters a-z, digits and underscores, starting with a letter.",
@@ -84,14 +93,15 @@ class DatasetSchema:
     columns
         Attribute columns in order, without the feature identifier.
     visibility
-        Who may see the rows; the store reads a dataset as granted when any delivery of it says so.
+        Who may see the rows: by grant only, unless the schema says that they are open. The store reads a
+        dataset as granted when any delivery of it says so.
     """
 
     name: str
     geometry: str
     columns: tuple[Column, ...]
     has_heights: bool = False
-    visibility: Visibility = Visibility.OPEN
+    visibility: Visibility = Visibility.GRANTED
 
     def column(self, name: str) -> Column:
         """Return the column called `name`, or raise ``InvalidInput`` that lists what exists."""

@@ -1,8 +1,8 @@
 """The main job over HTTP: POST to the last byte of the package, and what slows it.
 
 Prints medians of 20 enquiries of about 250,000 m2 in the dense town (GML only, and all formats), owner
-selection among 3,000 interest areas, the same enquiry in stores of 100,000 and 1,000,000 lines, and an enquiry
-while a delivery of a million lines is being loaded. `GEOINFRA_BENCH_LINES` bounds the large stores.
+selection among 3,000 interest areas, the same enquiry in stores of 100,000 and 1,000,000 lines, and an
+enquiry while a delivery of a million lines is being loaded. `GEOINFRA_BENCH_LINES` bounds the large stores.
 """
 
 from __future__ import annotations

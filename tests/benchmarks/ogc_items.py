@@ -24,7 +24,7 @@ import numpy as np
 import shapely
 import yaml
 
-from geoinfra.access import Access
+from geoinfra.access import Access, Visibility
 from geoinfra.storage import open_store
 from geoinfra.storage.deliveries import publish
 from geoinfra.tables import Column, ColumnType, DatasetSchema, FeatureBatch
@@ -37,6 +37,7 @@ SCHEMA = DatasetSchema(
     "buildings",
     "Polygon",
     (Column("name"), Column("floors", ColumnType.INTEGER), *(Column(f"attribute_{n}") for n in range(5))),
+    visibility=Visibility.OPEN,
 )
 
 

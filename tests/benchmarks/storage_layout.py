@@ -25,7 +25,7 @@ import numpy as np
 import shapely
 import sqlalchemy as sa
 
-from geoinfra.access import Access
+from geoinfra.access import Access, Visibility
 from geoinfra.errors import StorageUnavailable
 from geoinfra.storage import Store, deliveries, open_store, schema
 from geoinfra.tables import BATCH_ROWS, Column, ColumnType, DatasetSchema, FeatureBatch, FeatureQuery
@@ -41,6 +41,7 @@ LINES = DatasetSchema(
         Column("properties", ColumnType.JSON),
         Column("gml", ColumnType.BLOB, internal=True),
     ),
+    visibility=Visibility.OPEN,
     has_heights=True,
 )
 DENSITY_PER_M2 = 0.01

@@ -57,8 +57,14 @@ BUILDINGS = DatasetSchema(
         Column("details", ColumnType.JSON),
         Column("secret", internal=True),
     ),
+    visibility=Visibility.OPEN,
 )
-STREETS = DatasetSchema("streets", "LineString", (Column("name"), Column("lanes", ColumnType.INTEGER)))
+STREETS = DatasetSchema(
+    "streets",
+    "LineString",
+    (Column("name"), Column("lanes", ColumnType.INTEGER)),
+    visibility=Visibility.OPEN,
+)
 UTILITIES = DatasetSchema(
     "utility-features",
     "Geometry",

@@ -15,7 +15,7 @@ import shapely
 from shapely.geometry import shape
 from small_store import BUILDING_COUNT, BUILDINGS, EAST, NORTH, building_shape, small_service
 
-from geoinfra.access import Access
+from geoinfra.access import Access, Visibility
 from geoinfra.storage.deliveries import publish
 from geoinfra.tables import DatasetSchema, FeatureBatch
 
@@ -370,7 +370,7 @@ def test_openapi_describes_every_open_collection_and_its_parameters(client: http
 
 def test_a_new_delivery_shows_at_once_with_its_new_columns(service: tuple, client: httpx.Client) -> None:
     store = service[0]
-    schema = DatasetSchema("parcels", "Polygon", BUILDINGS.columns[:2])
+    schema = DatasetSchema("parcels", "Polygon", BUILDINGS.columns[:2], visibility=Visibility.OPEN)
     assert client.get("/ogc/collections/parcels").status_code == 404
     batch = FeatureBatch(
         schema, ["p.1"], [shapely.to_wkb(building_shape(0))], {"name": ["Matrikel"], "floors": [None]}

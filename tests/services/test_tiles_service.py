@@ -13,7 +13,7 @@ import shapely
 from shapely.geometry import shape
 from small_store import EAST, NORTH, building_shape, small_service
 
-from geoinfra.access import Access
+from geoinfra.access import Access, Visibility
 from geoinfra.storage import Store
 from geoinfra.storage.deliveries import publish
 from geoinfra.tables import DatasetSchema, FeatureBatch
@@ -111,7 +111,7 @@ def test_an_open_tile_is_kept_by_its_version_and_not_sent_twice(
 
 def test_a_new_delivery_makes_new_tiles(client: httpx.Client, service: tuple[Store, str]) -> None:
     store = service[0]
-    schema = DatasetSchema("landuse", "Polygon", ())
+    schema = DatasetSchema("landuse", "Polygon", (), visibility=Visibility.OPEN)
     path = "/tiles/landuse/{}/{}/{}.mvt".format(*tile_at(15, EAST, NORTH))
     seen = []
     for name in ("first", "second"):
@@ -129,7 +129,7 @@ def test_a_new_delivery_makes_new_tiles(client: httpx.Client, service: tuple[Sto
 
 def test_of_too_many_features_the_largest_stay(client: httpx.Client, service: tuple[Store, str]) -> None:
     store = service[0]
-    schema = DatasetSchema("stream", "LineString", ())
+    schema = DatasetSchema("stream", "LineString", (), visibility=Visibility.OPEN)
     count = MOST_FEATURES + 1500
     rng = np.random.default_rng(7)
     starts = np.column_stack([EAST + rng.uniform(0, 200, count), NORTH + rng.uniform(0, 100, count)])

@@ -36,6 +36,7 @@ PIPES = DatasetSchema(
         Column("secret", internal=True),
     ),
     has_heights=True,
+    visibility=Visibility.OPEN,
 )
 PROTECTED = replace(PIPES, name="protected-pipes", visibility=Visibility.GRANTED)
 

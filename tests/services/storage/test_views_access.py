@@ -22,7 +22,7 @@ from delivery_samples import (
 from geoinfra.access import Access, Role, Visibility
 from geoinfra.errors import Expired, GeoinfraError, InvalidFilter, NotFound
 from geoinfra.storage import Store, deliveries, schema
-from geoinfra.tables import FeatureBatch, FeatureQuery
+from geoinfra.tables import DatasetSchema, FeatureBatch, FeatureQuery
 
 OWNER_A, OWNER_B = "11111111", "22222222"
 DIGGER, OTHER_DIGGER = "33333333", "44444444"
@@ -288,3 +288,8 @@ def test_hidden_attributes_and_missing_ones_are_refused_alike(town: Store, name:
         assert "secret" not in caught.value.hint
         with pytest.raises(InvalidFilter):
             view.count(query)
+
+
+def test_a_schema_that_says_nothing_is_seen_by_grant_only() -> None:
+    """Default deny: whoever forgets to say who may see a dataset has opened nothing."""
+    assert DatasetSchema("new", "Point", ()).visibility is Visibility.GRANTED
