@@ -60,7 +60,7 @@ class Transaction:
 
     def execute(self, statement: sa.Executable, *parameters: Any) -> sa.CursorResult[Any]:
         """Run a Core statement in the transaction."""
-        return self.connection.execute(statement, *parameters)  # type: ignore[return-value]  # Core gives cursors
+        return self.connection.execute(statement, *parameters)
 
 
 class Records:
