@@ -78,23 +78,31 @@ def town(store: Store, tiny_town: Path) -> Store:
 
 
 def lines_touching(folder: Path, area: shapely.Polygon) -> dict[str, set[str]]:
-    """Oracle: read each delivery's GML with lxml and shapely alone."""
+    """Oracle: read each delivery's GML with lxml and shapely alone; what lies in a duct comes with it."""
+    found = {path.stem: _touching(path, area) for path in sorted((folder / "deliveries").glob("*.gml"))}
+    return {cvr: ids for cvr, ids in found.items() if ids}
+
+
+def _touching(path: Path, area: shapely.Polygon) -> set[str]:
     from lxml import etree
 
-    gml = "{http://www.opengis.net/gml/3.2}"
-    found: dict[str, set[str]] = {}
-    for path in sorted((folder / "deliveries").glob("*.gml")):
-        ids = set()
-        for member in etree.parse(path).getroot():
-            if not member.tag.endswith("Member"):
-                continue
-            feature = member[0]
-            shapes = [_line(e) for e in feature.iter(f"{gml}posList", f"{gml}pos") if e.text]
-            kept = [shape for shape in shapes if shape is not None]
-            if any(shape.intersects(area) for shape in kept):
-                ids.add(feature.get(f"{gml}id"))
-        found[path.stem] = ids
-    return {cvr: ids for cvr, ids in found.items() if ids}
+    gml, href = "{http://www.opengis.net/gml/3.2}", "{http://www.w3.org/1999/xlink}href"
+    touching, bare, content = set(), set(), {}
+    for member in etree.parse(path).getroot():
+        if not member.tag.endswith("Member"):
+            continue
+        own = member[0].get(f"{gml}id")
+        shapes = [_line(e) for e in member[0].iter(f"{gml}posList", f"{gml}pos") if e.text]
+        kept = [shape for shape in shapes if shape is not None]
+        if any(shape.intersects(area) for shape in kept):
+            touching.add(own)
+        if not kept:
+            bare.add(own)
+        content[own] = [e.get(href, "")[1:] for e in member[0] if e.tag.endswith("indeholdtLedning")]
+    waiting = list(touching)
+    for own in waiting:
+        waiting += [target for target in content.get(own, ()) if target in bare]
+    return set(waiting)
 
 
 def _line(element: Any) -> shapely.Geometry | None:

@@ -44,4 +44,6 @@ def test_the_openapi_description_names_the_main_job(deployment: Deployment) -> N
         document = client.get("/api/openapi.json").json()
     assert "/api/enquiries" in document["paths"]
     body = document["paths"]["/api/enquiries"]["post"]["requestBody"]["content"]["application/json"]
-    assert {"area", "period", "methods", "contact"} <= set(body["schema"]["required"])
+    name = body["schema"]["$ref"].removeprefix("#/components/schemas/")
+    required = document["components"]["schemas"][name]["required"]
+    assert {"area", "period", "methods", "contact"} <= set(required)
