@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,9 +27,12 @@ import shapely
 from deployment import Deployment
 
 from geoinfra import sample
+from geoinfra.access import Access, Role
 from geoinfra.sample.loading import load_town
-from geoinfra.storage import Store, open_store, organisations
+from geoinfra.storage import Store, deliveries, open_store, organisations, schema
 from geoinfra.storage.organisations import InterestArea
+from geoinfra.tables import FeatureBatch, FeatureQuery
+from geoinfra.utilities.model import UTILITY_FEATURES
 
 RUNS = 20
 
@@ -74,14 +78,14 @@ def serving(data_dir: Path) -> Iterator[httpx.Client]:
         running.stop()
 
 
-def loaded(folder: Path, size: str, lines: int | None = None) -> tuple[Path, shapely.Geometry]:
-    """Make and load a town; return its data folder and the extent of its streets."""
-    town, data = folder / f"town-{size}-{lines}", folder / f"data-{size}-{lines}"
-    summary = sample.generate_town(town, size, lines=lines)
+def dense_town(folder: Path) -> tuple[Path, shapely.Polygon]:
+    """Make and load the dense town; return its data folder and a dig area of almost 250,000 m2 in it."""
+    town, data = folder / "town", folder / "data"
+    summary = sample.generate_town(town, "dense")
     store = open_store(data)
     load_town(store, town)
     store.close()
-    return data, shapely.box(*summary.bounds)
+    return data, quarter_square_kilometre(shapely.box(*summary.bounds))
 
 
 def median(client: httpx.Client, body: dict[str, Any], runs: int = RUNS) -> tuple[float, int]:
@@ -96,9 +100,8 @@ def quarter_square_kilometre(bounds: shapely.Geometry) -> shapely.Polygon:
     return shapely.box(centre.x - 249.9, centre.y - 249.9, centre.x + 249.9, centre.y + 249.9)
 
 
-def measure_dense(folder: Path) -> None:
-    data, bounds = loaded(folder, "dense")
-    area = quarter_square_kilometre(bounds)
+def measure_dense(data: Path, area: shapely.Polygon) -> None:
+    """Print the medians of POST to last byte by formats."""
     with serving(data) as client:
         for formats in (["gml"], ["gml", "gpkg", "geojson"], ["gml", "gpkg", "geojson", "html"]):
             seconds, features = median(client, document(area, formats))
@@ -116,8 +119,8 @@ def measure_owner_selection(folder: Path) -> None:
             areas = []
             for _ in range(10):
                 number += 1
-                e, n = chance.uniform(450_000, 850_000), chance.uniform(6_050_000, 6_400_000)
-                ring = shapely.Point(e, n).buffer(chance.uniform(1_000, 60_000), quad_segs=16)
+                e, n = chance.uniform(485_000, 845_000), chance.uniform(6_095_000, 6_355_000)
+                ring = shapely.Point(e, n).buffer(chance.uniform(500, 20_000), quad_segs=16)
                 areas.append(InterestArea(number, ("water",), ring, since))
             organisations.set_interest_areas(tx, cvr, areas)
         tx.commit()
@@ -146,39 +149,80 @@ def _cvrs(count: int) -> Iterator[str]:
             return
 
 
-def measure_growth(folder: Path, lines: int) -> None:
-    area_at = {}
+def enlarge(data_dir: Path, lines: int) -> None:
+    """Publish each owner's rows anew, repeated on a grid of districts until the store holds `lines` rows."""
+    store = open_store(data_dir)
+    everything = {cvr: list(_own_rows(store, cvr)) for cvr in _sources(store)}
+    rows = sum(len(batch) for batches in everything.values() for batch in batches)
+    districts = [(i % 12, i // 12) for i in range(max(1, round(lines / rows)))]
+    for cvr, batches in everything.items():
+        access = Access("bench", cvr, frozenset({Role.OWNER}))
+        copies = (_moved(batch, *place) for place in districts for batch in batches)
+        staged = store.stage(UTILITY_FEATURES, cvr, copies)
+        with store.begin() as tx:
+            details = {"header": {"response_type": "ledningsoplysninger udleveret", "contact": None}}
+            deliveries.publish(tx, staged, access, details=details)
+            tx.commit()
+    store.close()
+
+
+def _sources(store: Store) -> list[str]:
+    table = schema.current_deliveries
+    with store.read() as connection:
+        query = table.select().where(table.c.dataset == "utility-features")
+        return sorted(row.source for row in connection.execute(query))
+
+
+def _own_rows(store: Store, cvr: str) -> Iterator[FeatureBatch]:
+    view = store.view(Access("bench", cvr, frozenset({Role.OWNER})), "utility-features")
+    columns = tuple(column.name for column in UTILITY_FEATURES.columns)
+    for batch in view.read(FeatureQuery(columns=columns)):
+        if not batch.feature_ids[0].rpartition("~")[1]:
+            yield batch
+
+
+def _moved(batch: FeatureBatch, column: int, row: int) -> FeatureBatch:
+    """Return the batch as it stands for the first place of the grid, else moved there under other ids."""
+    if (column, row) == (0, 0):
+        return batch
+    shapes = np.array([None if wkb is None else shapely.from_wkb(wkb) for wkb in batch.geometry])
+    there = shapely.transform(shapes, lambda xy: xy + [1500.0 * column, 1500.0 * row])
+    ids = [f"{feature_id}~{column}.{row}" for feature_id in batch.feature_ids]
+    wkb = [None if g is None else shapely.to_wkb(g, byte_order=1) for g in there]
+    return FeatureBatch(batch.schema, ids, wkb, batch.columns, batch.heights_m, batch.source)
+
+
+def measure_growth(folder: Path, data: Path, area: shapely.Polygon, lines: int) -> None:
+    """Print the time of one enquiry at a tenth of `lines` and at `lines`, and while as many are loaded."""
+    body, times = document(area, ["gml"]), []
     for wanted in (lines // 10, lines):
-        data, bounds = loaded(folder, "dense", wanted)
-        area = quarter_square_kilometre(bounds)
-        with serving(data) as client:
-            seconds, features = median(client, document(area, ["gml"]), 10)
-            area_at[wanted] = seconds / max(features, 1)
+        grown = folder / f"grown-{wanted}"
+        shutil.copytree(data, grown)
+        enlarge(grown, wanted)
+        with serving(grown) as client:
+            seconds, features = median(client, body)
+            times.append(seconds)
             print(f"store of {wanted:,} lines: {features:,} features in {seconds:.3f} s")
             if wanted == lines:
-                _measure_under_load(client, folder, data, document(area, ["gml"]), seconds)
-    print(
-        f"time per feature, {lines:,} to {lines // 10:,} lines: {area_at[lines] / area_at[lines // 10]:.2f} x"
-    )
+                _measure_while_loading(client, grown, lines, body, seconds)
+    print(f"{lines:,} lines against {lines // 10:,}: {times[1] / times[0]:.2f} x")
 
 
-def _measure_under_load(
-    client: httpx.Client, folder: Path, data: Path, body: dict[str, Any], alone: float
+def _measure_while_loading(
+    client: httpx.Client, data: Path, lines: int, body: dict[str, Any], alone: float
 ) -> None:
-    delivery = max(folder.glob("town-*/deliveries/*.gml"), key=lambda path: path.stat().st_size)
-    command = [sys.executable, "-c", "from services.cli import main; main()"]
-    command += ["--data-dir", str(data), "utilities", "deliver", str(delivery), "--owner", delivery.stem]
-    loading = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, __file__, "enlarge", str(data), str(lines)]
+    loading = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
     time.sleep(5)
     results = []
     while loading.poll() is None and len(results) < RUNS:
         results.append(once(client, body)[0])
+    if loading.poll() is not None:
+        print("the load ended before it could be measured")
     loading.terminate()
     loading.wait()
-    if results:
-        under = statistics.median(results)
-        size = delivery.stat().st_size / 1e6
-        print(f"while a delivery of {size:,.0f} MB loads: {under:.3f} s, {under / alone:.2f} x")
+    under = statistics.median(results)
+    print(f"while {lines:,} lines are loaded: {under:.3f} s, {under / alone:.2f} x ({len(results)} runs)")
 
 
 def main() -> None:
@@ -186,9 +230,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="geoinfra-bench-") as text:
         folder = Path(text)
         measure_owner_selection(folder)
-        measure_dense(folder)
-        measure_growth(folder, lines)
+        data, area = dense_town(folder)
+        measure_dense(data, area)
+        measure_growth(folder, data, area, lines)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["enlarge"]:
+        enlarge(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()
