@@ -100,8 +100,10 @@ class Records:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a snapshot for reading."""
+        """Open a snapshot for reading: later commits of others are not seen inside it."""
         with _translated(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     def close(self) -> None:

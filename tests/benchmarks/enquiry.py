@@ -186,7 +186,7 @@ def _moved(batch: FeatureBatch, column: int, row: int) -> FeatureBatch:
     if (column, row) == (0, 0):
         return batch
     shapes = np.array([None if wkb is None else shapely.from_wkb(wkb) for wkb in batch.geometry])
-    there = shapely.transform(shapes, lambda xy: xy + [1500.0 * column, 1500.0 * row])
+    there = shapely.transform(shapes, lambda xy: xy + np.array([1500.0 * column, 1500.0 * row]))
     ids = [f"{feature_id}~{column}.{row}" for feature_id in batch.feature_ids]
     wkb = [None if g is None else shapely.to_wkb(g, byte_order=1) for g in there]
     return FeatureBatch(batch.schema, ids, wkb, batch.columns, batch.heights_m, batch.source)
