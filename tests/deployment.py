@@ -31,6 +31,7 @@ class Deployment:
     data_dir: Path
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    database_url: str | None = None
 
     @property
     def url(self) -> str:
@@ -51,6 +52,8 @@ class Deployment:
             "GEOINFRA_DATA_DIR": str(self.data_dir),
             "GEOINFRA_LOG_LEVEL": "warning",
         }
+        if self.database_url:
+            environment["GEOINFRA_DATABASE_URL"] = self.database_url
         command = [sys.executable, "-c", "from services.cli import main; main()", name]
         log = (self.data_dir / f"{name}.log").open("ab")
         self.processes[name] = subprocess.Popen(

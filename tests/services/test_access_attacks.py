@@ -8,6 +8,7 @@ import math
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,12 +18,37 @@ from deployment import Deployment
 from test_crash_safety import finished, request_document
 
 from geoinfra.access import Role
+from geoinfra.sample.loading import load_town
 from geoinfra.storage import open_store, organisations
+from services.demo import ensure_tokens
 
 pytestmark = pytest.mark.services
 
 UTILITY = ("utility-lines", "utility-components")
 OTHER_EXCAVATOR = "10000041"
+
+
+@pytest.fixture(scope="module", params=["embedded", pytest.param("postgres", marks=pytest.mark.postgres)])
+def deployment(
+    request: pytest.FixtureRequest, tiny_town: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """A running demo of the tiny town on each engine."""
+    folder = tmp_path_factory.mktemp("attacked")
+    url = None
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_server").new_database()
+    store = open_store(folder, url)
+    load_town(store, tiny_town)
+    ensure_tokens(store, folder / "demo-tokens.json")
+    store.close()
+    running = Deployment(folder, database_url=url)
+    running.start("serve")
+    running.start("worker")
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop()
 
 
 def client_with(deployment: Deployment, token: str | None) -> httpx.Client:
@@ -41,7 +67,7 @@ def filed(deployment: Deployment) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def stranger_token(deployment: Deployment) -> str:
     """A second excavator, who has filed nothing."""
-    store = open_store(deployment.data_dir)
+    store = open_store(deployment.data_dir, deployment.database_url)
     with store.begin() as tx:
         organisations.add_organisation(tx, OTHER_EXCAVATOR, "Fremmed Graver ApS")
         _, secret = organisations.create_token(
@@ -220,7 +246,7 @@ def test_a_wrong_token_is_never_taken_for_a_visitor(deployment: Deployment, head
 
 
 def test_a_revoked_token_ends_at_once(deployment: Deployment) -> None:
-    store = open_store(deployment.data_dir)
+    store = open_store(deployment.data_dir, deployment.database_url)
     with store.begin() as tx:
         token_id, secret = organisations.create_token(
             tx, "10000009", {Role.EXCAVATOR}, "short", timedelta(hours=1)
