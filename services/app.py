@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ from services.settings import Settings
 
 __all__ = ["create_app", "use_grids"]
 
+_UPLOADS = re.compile(r"/api/(?:deliveries|enquiries/[^/]+/answers)")
 _THREADS = 6  # handlers share one interpreter lock; more threads only take turns
 _LEAST_FREE_BYTES = 50_000_000
 
@@ -79,9 +81,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     )
     app.state.store, app.state.security, app.state.settings = opened, security, settings
     services.errors.install(app)
-    app.add_middleware(
-        BodyLimit, most_bytes=settings.max_body_bytes, uploads={"/api/deliveries": settings.max_upload_bytes}
-    )
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.include_router(services.enquiries.router)
     _add_health(app)
     _add_config(app, PresentCatalogue(opened))
@@ -97,16 +97,16 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 class BodyLimit:
     """Refuses request bodies above a bound, by their stated and by their real length."""
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int, uploads: dict[str, int]) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, upload_bytes: int) -> None:
         self.app = app
         self.most_bytes = most_bytes
-        self.uploads = uploads
+        self.upload_bytes = upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        most = self.uploads.get(scope["path"], self.most_bytes)
+        most = self.upload_bytes if _UPLOADS.fullmatch(scope["path"]) else self.most_bytes
         stated = dict(scope["headers"]).get(b"content-length", b"0")
         if not stated.isdigit() or int(stated) > most:
             answer = services.errors.problem_of(_too_large(most))

@@ -23,7 +23,7 @@ from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import UTILITY_FEATURES, AnswerHeader
 
-__all__ = ["Delivered", "deliver", "publish_dataset", "publish_file"]
+__all__ = ["Delivered", "deliver", "header_document", "publish_dataset", "publish_file", "refusing"]
 
 Progress = Callable[[int], None]
 
@@ -83,7 +83,7 @@ def deliver(
         raise NotAllowed("An owner delivers his own lines only.", hint=f"Use a token of {owner_cvr}.")
     _require_owner(store, owner_cvr)
     answer = ler.read_answer(source, owner_cvr=owner_cvr)
-    staged = store.stage(UTILITY_FEATURES, owner_cvr, _refusing(answer), progress=progress)
+    staged = store.stage(UTILITY_FEATURES, owner_cvr, refusing(answer), progress=progress)
     header = answer.header
     with store.begin() as tx:
         deliveries.publish(
@@ -91,13 +91,13 @@ def deliver(
             staged,
             access,
             valid_to=header.valid_to,
-            details={"header": _header_document(header)},
+            details={"header": header_document(header)},
         )
         tx.commit()
     return Delivered(staged.delivery_id, owner_cvr, staged.rows, answer.report)
 
 
-def _refusing(answer: ler.Answer) -> Iterator[FeatureBatch]:
+def refusing(answer: ler.Answer) -> Iterator[FeatureBatch]:
     """Pass the batches on; end with an error, which undoes the staging, when the report holds errors."""
     yield from with_container_geometry(answer.batches())
     if not answer.report.ok:
@@ -119,7 +119,8 @@ def _require_owner(store: Store, cvr: str) -> None:
         )
 
 
-def _header_document(header: AnswerHeader) -> dict[str, Any]:
+def header_document(header: AnswerHeader) -> dict[str, Any]:
+    """Return what is kept of an answer's header beside its rows."""
     return {
         "answer_id": header.answer_id,
         "response_type": str(header.response_type),

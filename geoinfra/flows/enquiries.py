@@ -37,8 +37,11 @@ __all__ = [
     "Enquiry",
     "Package",
     "PackageState",
+    "answer_row",
+    "enqueue_package",
     "enquiry",
     "file_enquiry",
+    "grant_row",
     "list_enquiries",
     "newest_package",
     "package_state",
@@ -296,11 +299,11 @@ def _insert(
         )
     )
     if answers:
-        tx.execute(sa.insert(schema.answers), [_answer_row(number, answer) for answer in answers])
+        tx.execute(sa.insert(schema.answers), [answer_row(number, answer) for answer in answers])
     granted = [a for a in answers if a.delivery_id]
     if granted:
         polygon = shapely.to_wkb(request.polygon)
-        rows = [_grant_row(number, organisation, a, polygon, filed_at, valid_to) for a in granted]
+        rows = [grant_row(number, organisation, a, polygon, filed_at, valid_to) for a in granted]
         tx.execute(sa.insert(schema.grants), rows)
     outbox.emit(tx, "enquiry.filed", number, {"number": number, "owners": [a.owner_cvr for a in answers]})
     for answer in answers:
@@ -308,7 +311,7 @@ def _insert(
             outbox.emit(
                 tx, "answer.stored", number, {"owner_cvr": answer.owner_cvr, "status": str(answer.status)}
             )
-    jobs.enqueue(tx, "build-package", {"number": number, "sequence": 1}, access, key=_package_key(number))
+    enqueue_package(tx, number, access)
     return Enquiry(
         number,
         organisation,
@@ -321,9 +324,18 @@ def _insert(
     )
 
 
-def _package_key(number: str) -> str:
-    """Return the key of the job that makes an enquiry's first package."""
-    return f"package:{number}:1"
+def enqueue_package(tx: Transaction, number: str, filer: Access) -> int:
+    """Enqueue the making of an enquiry's next package, and return its sequence number (1, 2, 3 ...)."""
+    keys = schema.jobs.c.key.like(_package_key(number, "%"))
+    made = tx.connection.scalar(sa.select(sa.func.count()).select_from(schema.jobs).where(keys)) or 0
+    sequence = made + 1
+    payload = {"number": number, "sequence": sequence}
+    jobs.enqueue(tx, "build-package", payload, filer, key=_package_key(number, sequence))
+    return sequence
+
+
+def _package_key(number: str, sequence: int | str = 1) -> str:
+    return f"package:{number}:{sequence}"
 
 
 def _next_number(tx: Transaction, at: datetime) -> str:
@@ -344,7 +356,8 @@ def _end_of_day(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(0), DENMARK).astimezone(UTC)
 
 
-def _answer_row(number: str, answer: Answer) -> dict[str, Any]:
+def answer_row(number: str, answer: Answer) -> dict[str, Any]:
+    """Return an answer as its record."""
     return {
         "enquiry": number,
         "owner_cvr": answer.owner_cvr,
@@ -358,9 +371,10 @@ def _answer_row(number: str, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _grant_row(
+def grant_row(
     number: str, organisation: str, answer: Answer, polygon: bytes, filed_at: datetime, valid_to: datetime
 ) -> dict[str, Any]:
+    """Return the grant that lets `organisation` read what `answer` gives within `polygon` (WKB)."""
     return {
         "enquiry": number,
         "organisation": organisation,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -16,6 +18,7 @@ from starlette.responses import FileResponse, Response
 from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput, NotFound, TooLarge
 from geoinfra.flows.addresses import search_addresses
+from geoinfra.flows.answers import store_answer
 from geoinfra.flows.deliveries import deliver
 from geoinfra.flows.enquiries import (
     Enquiry,
@@ -174,16 +177,23 @@ async def post_delivery(
 ) -> Response:
     """Check and publish a LER answer (GML, or a zip with it) as the owner's whole present content."""
     access.require(Role.OWNER)
-    uploads = Path(settings.data_dir) / "uploads"
-    uploads.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=uploads) as folder:
-        path = Path(folder) / "delivery"
-        await _receive(request, path, settings.max_upload_bytes)
+    async with _upload(request, settings) as path:
         done = await run_in_threadpool(deliver, store, access, path, owner)
     await run_in_threadpool(
         store.audit.append, "delivery.published", access, done.delivery_id, {"features": done.features}
     )
     return PrivateJson(done.to_json(), 201)
+
+
+@asynccontextmanager
+async def _upload(request: Request, settings: Settings) -> AsyncIterator[Path]:
+    """Receive the body into a file that is gone afterwards."""
+    uploads = Path(settings.data_dir) / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=uploads) as folder:
+        path = Path(folder) / "delivery"
+        await _receive(request, path, settings.max_upload_bytes)
+        yield path
 
 
 async def _receive(request: Request, path: Path, most_bytes: int) -> None:
@@ -197,6 +207,24 @@ async def _receive(request: Request, path: Path, most_bytes: int) -> None:
                     hint="Zip it, or let the operator load it: geoinfra utilities deliver.",
                 )
             target.write(chunk)
+
+
+@router.post(
+    "/api/enquiries/{number}/answers",
+    status_code=201,
+    tags=["Owners"],
+    summary="Answer one enquiry",
+    openapi_extra={"requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}}},
+)
+async def post_answer(
+    request: Request, number: str, store: StoreOf, access: AccessOf, settings: SettingsOf
+) -> Response:
+    """Check and store a LER answer (GML, or a zip with it) of an owner who has not answered yet."""
+    access.require(Role.OWNER)
+    async with _upload(request, settings) as path:
+        answered = await run_in_threadpool(store_answer, store, access, number, path)
+    await run_in_threadpool(store.audit.append, "answer.stored", access, number, {})
+    return PrivateJson(answered.to_json(), 201)
 
 
 @router.get("/api/owners", tags=["Owners"], summary="List the registered owners")
