@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -124,27 +125,30 @@ def _all_valid(store: Store, tokens: Mapping[str, str]) -> bool:
 
 
 def supervise(environment: Mapping[str, str], address: str) -> None:
-    """Run web and worker; start again what dies alone; end both on Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    commands = ("serve", "worker")
-    running = {name: _start(name, environment) for name in commands}
+    """Run web and worker; start again what dies alone; end both on Ctrl-C or SIGTERM.
+
+    Signals set an event instead of raising: an exception could be lost inside a destructor.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _signal, _frame: stop.set())
+    running = {name: _start(name, environment) for name in ("serve", "worker")}
     try:
-        _announce(address)
-        while True:
-            for name, process in list(running.items()):
-                if process.poll() is not None:
-                    err.print(f"The {name} process ended ({process.returncode}); it is started again.")
-                    time.sleep(1)
-                    running[name] = _start(name, environment)
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        err.print("\nStopping. The data stays; `make demo` opens it again.")
+        _announce(address, stop)
+        while not stop.wait(0.5):
+            _start_again(running, environment, stop)
     finally:
         _stop(running.values())
+    err.print("\nStopped. The data stays; `make demo` opens it again.")
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def _start_again(
+    running: dict[str, subprocess.Popen[bytes]], environment: Mapping[str, str], stop: threading.Event
+) -> None:
+    for name, process in list(running.items()):
+        if process.poll() is not None and not stop.wait(1):
+            err.print(f"The {name} process ended ({process.returncode}); it is started again.")
+            running[name] = _start(name, environment)
 
 
 def _start(name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -161,17 +165,20 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def _announce(address: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+def _announce(address: str, stop: threading.Event) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not stop.is_set():
         try:
             with urllib.request.urlopen(f"{address}/health/ready", timeout=2):  # noqa: S310  # http, ours
                 err.print(f"\n  The map is at [bold]{address}[/]   (Ctrl-C ends it)")
                 err.print(f"  OGC APIs at {address}/ogc, the HTTP interface at {address}/api/openapi.json\n")
                 return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise GeoinfraError("The web process did not become ready within a minute.", hint="See its log above.")
+            stop.wait(0.1)
+    if not stop.is_set():
+        raise GeoinfraError(
+            "The web process did not become ready within two minutes.", hint="See its log above."
+        )
 
 
 def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
@@ -182,3 +189,4 @@ def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
