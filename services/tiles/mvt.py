@@ -103,7 +103,7 @@ def encode_layer(
     tolerance
         Douglas-Peucker tolerance in tile units; 0 keeps every vertex.
     """
-    clipped = shapely.clip_by_rect(geometries, -BUFFER, -BUFFER, EXTENT + BUFFER, EXTENT + BUFFER)
+    clipped = _clipped(geometries)
     if tolerance > 0:
         clipped = shapely.simplify(clipped, tolerance, preserve_topology=False)
     dimension, encoded = _encode_geometries(clipped, len(geometries))
@@ -140,6 +140,21 @@ def encode_layer(
         ]
     )
     return _message(3, layer)
+
+
+def _clipped(geometries: NDArray[Any]) -> NDArray[Any]:
+    """Cut geometries to the tile and its buffer.
+
+    ``clip_by_rect`` is fast, and may fill the whole rectangle where rings of a polygon cross, as they do by a
+    hair when long shared edges are reprojected vertex by vertex. Such polygons are mended and truly cut.
+    """
+    low, high = -BUFFER, EXTENT + BUFFER
+    clipped: NDArray[Any] = np.atleast_1d(shapely.clip_by_rect(geometries, low, low, high, high))
+    crossed = (shapely.get_dimensions(geometries) == 2) & ~shapely.is_valid(geometries)
+    if np.any(crossed):
+        mended = shapely.make_valid(np.asarray(geometries)[crossed], method="structure", keep_collapsed=False)
+        clipped[crossed] = shapely.intersection(mended, shapely.box(low, low, high, high))
+    return clipped
 
 
 def _encode_geometries(geometries: Geometries, count: int) -> tuple[Integers, list[bytes]]:

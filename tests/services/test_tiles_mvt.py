@@ -162,3 +162,12 @@ def test_corners_of_a_tile_are_the_corners_of_its_square(z: int, x: int, y: int)
     west, south, east, north = tile_bounds(z, x, y)
     corners = to_tile_units(np.array([west, east]), np.array([north, south]), z, x, y)
     assert np.allclose(corners, [[0, 0], [EXTENT, EXTENT]], atol=1e-6)
+
+
+def test_a_polygon_whose_rings_cross_by_a_hair_does_not_fill_the_tile() -> None:
+    """The real case: fields around a town; the hole's reprojected edge leaves the outer ring by a hair."""
+    outer = [(-50_000, -50_000), (50_000, -50_000), (50_000, 50_000), (-50_000, 50_000)]
+    hole = [(-3000, -50_000.5), (9000, -50_000.5), (9000, 9000), (-3000, 9000)]
+    field = shapely.Polygon(outer, [hole])
+    assert not field.is_valid
+    assert encode_layer("landuse", np.array([field]), ["1"], {"kind": ["fields"]}) == b""
