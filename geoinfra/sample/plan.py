@@ -167,7 +167,7 @@ Havnekajen|residential|harbour|580,352 575,302 620,284 690,292 780,284 838,302 8
 Engstien|path|none|1085,613 1075,500 1060,420 1085,352
 Strandstien|path|none|140,372 150,318 300,300 450,306 575,302
 Kirkestien|path|none|585,490 540,540 500,640
-"""  # noqa: E501
+"""  # noqa: E501  # a table of the plan, a row a line
 
 _TINY = (
     "Algade", "Nørregade", "Havnegade", "Kirkestræde", "Kongensgade", "Søndergade", "Fiskerstræde",

@@ -75,7 +75,7 @@ class EngineAPI(pygeoapi.api.API):  # type: ignore[misc]  # pygeoapi carries no 
         self,
         status: int,
         headers: Mapping[str, str],  # noqa: ARG002  # pygeoapi's signature
-        format_: str | None,  # noqa: ARG002
+        format_: str | None,  # noqa: ARG002  # the engine's signature
         code: str,
         description: str,
     ) -> NoReturn:

@@ -98,7 +98,7 @@ def test_the_demo_starts_again_with_its_data_and_ends_cleanly(demo_data: Path, t
             text=True,
             start_new_session=True,
         )
-        running = Deployment(folder, int(environment["GEOINFRA_PORT"]), {"serve": demo})  # type: ignore[dict-item]
+        running = Deployment(folder, int(environment["GEOINFRA_PORT"]), {"serve": demo})  # type: ignore[dict-item]  # text mode
         running.wait_ready()
         children = _children(demo.pid)
         assert len(children) == 2

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.services
 
 def instance_of(error: type[GeoinfraError]) -> GeoinfraError:
     if error.code == "data-refused":
-        return error("no", Report())  # type: ignore[arg-type]
+        return error("no", Report())  # type: ignore[arg-type]  # DataRefused takes a report
     return error("no", hint="do this")
 
 

@@ -452,7 +452,7 @@ class TestRows:
         assert (row["diameter_mm"], row["voltage_kv"], row["depth_mm"]) == (110.0, 0.4, None)
         assert row["established"] == "<2004-03-15"
         assert row["accuracy_class"] is None
-        assert np.frombuffer(batch.heights_m[0], "<f8")[0] == 1.5  # type: ignore[index]
+        assert np.frombuffer(batch.heights_m[0], "<f8")[0] == 1.5  # type: ignore[index]  # has heights
         assert row["gml"].startswith(b'<ler:Elledning gml:id="c12345678.el.1">')
         assert b"700000 6200000 1.5 700010 6200010 -99" in row["gml"]
 

@@ -36,7 +36,7 @@ def write(file: BinaryIO) -> None:
 
 @pytest.mark.parametrize("content", [CONTENT, io.BytesIO(CONTENT), write], ids=["bytes", "file", "writer"])
 def test_what_is_put_is_what_is_read(blobs: BlobStore, content: object) -> None:
-    blob = blobs.put("packages/2026-000017-1.zip", content)  # type: ignore[arg-type]
+    blob = blobs.put("packages/2026-000017-1.zip", content)  # type: ignore[arg-type]  # three kinds of content
     assert blob == Blob("packages/2026-000017-1.zip", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
     with blobs.open(blob.name) as file:
         assert file.read() == CONTENT
