@@ -194,6 +194,12 @@ class Finding:
         Element path or column name, for instance ``Elledning/spaendingsniveau``.
     expected, found
         What the rule wants, and what stood there (shortened to 200 characters by the maker).
+    rule
+        Name of the rule in the standard that the data breaks, where it has one.
+    hint, hint_da
+        What to do about it.
+    position
+        Where the feature lies: easting and northing in metres, EPSG:25832.
     """
 
     code: str
@@ -205,6 +211,10 @@ class Finding:
     path: str = ""
     expected: str = ""
     found: str = ""
+    rule: str = ""
+    hint: str = ""
+    hint_da: str = ""
+    position: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON-ready dict without empty members."""

@@ -50,6 +50,7 @@ __all__ = [
     "FeatureRows",
     "ResponseType",
     "escape",
+    "fitted",
     "is_gml_id",
     "namespace_declarations",
     "require_cvr",
@@ -247,7 +248,7 @@ class FeatureRows:
     ) -> None:
         """Add one feature that a decoder has checked already; `gml_id` is without prefix."""
         if shape is not None:
-            shape = _fitted(entry, shape)
+            shape = fitted(entry, shape)
         self._rows.append((entry, gml_id, properties, shape))
 
     def batch(self) -> FeatureBatch:
@@ -341,8 +342,14 @@ def _ordered(entry: FeatureClass, properties: Mapping[str, Any]) -> dict[str, An
 _TAKEN = {"Curve": "LineString", "MultiCurve": "MultiLineString", "Point": "Point"}
 
 
-def _fitted(entry: FeatureClass, shape: Shape) -> Shape:
-    """Give a shape the kind that the class takes: a trace's line becomes a multi-curve of one part."""
+def fitted(entry: FeatureClass, shape: Shape) -> Shape:
+    """Give a shape the kind that the class takes: a trace's line becomes a multi-curve of one part.
+
+    Raises
+    ------
+    InvalidGeometry
+        The class takes no such kind.
+    """
     if entry.geometry is None:
         raise InvalidGeometry(f"{entry.name} takes no geometry.")
     wanted, kind = entry.geometry.geometry, shape.kind

@@ -20,12 +20,12 @@ from geoinfra.errors import DataRefused, Finding, Report, Severity
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
-from geoinfra.utilities.formats.ler_read import Answer, ElementReader, parse_datetime
+from geoinfra.utilities.formats.ler_read import Answer, ElementReader, RuleFactory, parse_datetime
 from geoinfra.utilities.formats.ler_write import write_answer
 from geoinfra.utilities.formats.package import PACKAGE_ROOT, answer_of
 from geoinfra.utilities.model import AnswerHeader, Contact, ResponseType, require_cvr
 
-__all__ = ["Answer", "Limits", "read_answer", "write_answer"]
+__all__ = ["Answer", "Limits", "RuleFactory", "read_answer", "write_answer"]
 
 _SVAR = "Graveforespoergselssvar"
 _LER_1 = "http://data.gov.dk/schemas/LER/1/gml"
@@ -40,7 +40,14 @@ _VERSIONS = {
 _VERSION = re.compile(r"\d+(\.\d+){0,2}")
 
 
-def read_answer(source: Path | BinaryIO, *, owner_cvr: str, limits: Limits | None = None) -> Answer:
+def read_answer(
+    source: Path | BinaryIO,
+    *,
+    owner_cvr: str,
+    limits: Limits | None = None,
+    strict: bool = False,
+    rules: RuleFactory | None = None,
+) -> Answer:
     """Open an owner's answer; its features stream from :meth:`Answer.batches`.
 
     Parameters
@@ -51,6 +58,11 @@ def read_answer(source: Path | BinaryIO, *, owner_cvr: str, limits: Limits | Non
         CVR number of the owner whose answer it is; of a package his part is taken.
     limits
         Bounds on what is read.
+    strict
+        Change nothing and take what the official schema refuses as an error.
+    rules
+        Makes the rules beyond the schema, for instance
+        :class:`~geoinfra.utilities.check.rules.BusinessRules`; none are tried without.
 
     Raises
     ------
@@ -72,17 +84,23 @@ def read_answer(source: Path | BinaryIO, *, owner_cvr: str, limits: Limits | Non
             return answer_of(intake, owner_cvr)
         report = Report()
         model = _model(root, report)
-        reader = ElementReader(owner_cvr, report, model)
+        reader = ElementReader(owner_cvr, report, model, strict=strict)
         fields = _header_fields(reader, children)
         header = _header(fields, model, report)
     _check_header(header, report)
     _check_documents(intake, report)
+
+    def stream(fresh: Report, keep_rows: bool) -> Iterator[FeatureBatch]:
+        made = rules(model) if rules else None
+        reader = ElementReader(owner_cvr, fresh, model, strict=strict, rules=made, keep_rows=keep_rows)
+        return _batches(intake, reader, header)
+
     return Answer(
         owner_cvr,
         header,
         report,
         tuple(name for name in intake.members if name not in intake.documents),
-        lambda fresh: _batches(intake, owner_cvr, model, header, fresh),
+        stream,
         intake.attachment,
         tuple(report.findings),
     )
@@ -96,11 +114,8 @@ def _is_member(element: etree._Element) -> bool:
     return str(element.tag).endswith("Member")
 
 
-def _batches(
-    intake: Intake, owner_cvr: str, model: str, header: AnswerHeader, report: Report
-) -> Iterator[FeatureBatch]:
+def _batches(intake: Intake, reader: ElementReader, header: AnswerHeader) -> Iterator[FeatureBatch]:
     """Read the features of an answer."""
-    reader = ElementReader(owner_cvr, report, model)
     if header.contact is not None and header.contact.gml_id:
         reader.reserve(header.contact.gml_id)
     with intake.open() as file:
@@ -117,7 +132,7 @@ def _batches(
     yield from reader.full_batches(1)
     reader.finish()
     _check_attachments(intake, reader)
-    _check_content(header, report)
+    _check_content(header, reader.report)
 
 
 def _check_stray(reader: ElementReader, element: etree._Element) -> None:

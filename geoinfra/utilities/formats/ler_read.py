@@ -7,12 +7,12 @@ The legal rules about what must be known of which line are another matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 import shapely
 from lxml import etree
@@ -21,10 +21,10 @@ from geoinfra.errors import Finding, InvalidGeometry, Report, Severity
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
 from geoinfra.utilities.formats.gml_geometry import GML_ID, GeometryFault, GeometryReader
-from geoinfra.utilities.model import AnswerHeader, FeatureRows, contact_id, is_gml_id
+from geoinfra.utilities.model import AnswerHeader, FeatureRows, contact_id, fitted, is_gml_id
 from geoinfra.utilities.shapes import Shape
 
-__all__ = ["Answer", "ElementReader", "own_classes", "parse_datetime"]
+__all__ = ["Answer", "ElementReader", "FeatureRules", "RuleFactory", "own_classes", "parse_datetime"]
 
 _XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
@@ -36,6 +36,29 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _INTEGER = re.compile(r"[+-]?\d{1,15}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+class FeatureRules(Protocol):
+    """Rules beyond the schema that one owner's features of one document must keep."""
+
+    def feature(
+        self,
+        entry: FeatureClass,
+        gml_id: str,
+        properties: Mapping[str, Any],
+        shape: Shape | None,
+        line: int | None,
+    ) -> Iterable[Finding]:
+        """Return the findings about one feature as it was read."""
+        ...
+
+    def finish(self) -> Iterable[Finding]:
+        """Return the findings that need the whole document."""
+        ...
+
+
+RuleFactory = Callable[[str], FeatureRules]
+"""Makes the rules for a document of the given data model."""
 
 
 @dataclass(slots=True)
@@ -53,24 +76,33 @@ class Answer:
     attachment
         Gives the bytes of one of them; ``NotFound`` when there is none of that name.
     stream, opening
-        How features are read, and the findings made before; for :meth:`batches`.
+        How features are read (with rows, or only to be checked), and the findings made before.
     """
 
     owner_cvr: str
     header: AnswerHeader
     report: Report
     attachments: tuple[str, ...]
-    stream: Callable[[Report], Iterator[FeatureBatch]]
+    stream: Callable[[Report, bool], Iterator[FeatureBatch]]
     attachment: Callable[[str], bytes]
     opening: tuple[Finding, ...] = ()
 
     def batches(self) -> Iterator[FeatureBatch]:
         """Yield the features in the order of the document, as LER 2.2.0; may be called again."""
+        yield from self.stream(self._fresh(), True)
+
+    def scan(self) -> Report:
+        """Read and check every feature without making rows, and return the report."""
+        for _ in self.stream(self._fresh(), False):
+            pass
+        return self.report
+
+    def _fresh(self) -> Report:
         report = self.report
         report.features = report.errors = report.warnings = 0
         report.findings.clear()
         report.extend(self.opening)
-        yield from self.stream(report)
+        return report
 
 
 class _Faulty(Exception):
@@ -134,10 +166,28 @@ class ElementReader:
         Where findings go.
     model
         Data model of the document, for instance ``1.0.0``.
+    strict
+        Change nothing: what the schema refuses is an error.
+    rules
+        Rules beyond the schema.
+    keep_rows
+        Make rows; else features are only checked.
     """
 
-    def __init__(self, owner_cvr: str, report: Report, model: str) -> None:
+    def __init__(
+        self,
+        owner_cvr: str,
+        report: Report,
+        model: str,
+        *,
+        strict: bool = False,
+        rules: FeatureRules | None = None,
+        keep_rows: bool = True,
+    ) -> None:
         self.report = report
+        self.strict = strict
+        self._rules = rules
+        self._keep_rows = keep_rows
         self.rows = FeatureRows(owner_cvr)
         self._prefix = f"c{owner_cvr}."
         self._classes = own_classes()
@@ -253,8 +303,16 @@ class ElementReader:
 
     def feature(self, element: etree._Element, member: str = "") -> None:
         """Read one feature element into the rows; `member` is the element of the answer that holds it."""
-        self.report.features += 1
+        report = self.report
+        report.features += 1
         self._feature_id = element.get(GML_ID)
+        told = len(report.findings)
+        shape = self._read_feature(element, member)
+        if shape is not None and len(report.findings) > told:
+            place = (shape.vertices[0], shape.vertices[1])
+            report.findings[told:] = [replace(one, position=place) for one in report.findings[told:]]
+
+    def _read_feature(self, element: etree._Element, member: str) -> Shape | None:
         found = self._classes.get(element.tag)
         name = _local_name(element)
         self._path = name
@@ -266,7 +324,7 @@ class ElementReader:
                 line=_line(element),
                 found=str(element.tag),
             )
-            return
+            return None
         entry, by_tag = found
         if member and member != entry.member:
             self.error(
@@ -281,9 +339,14 @@ class ElementReader:
         unique = gml_id is not None and self.register(gml_id, entry.name, element)
         properties, shape = self._attributes(entry, by_tag, element)
         if not unique or gml_id is None:
-            return
+            return shape
         try:
-            self.rows.add_shape(entry, gml_id, properties, shape)
+            if self._rules is not None:
+                self.report.extend(self._rules.feature(entry, gml_id, properties, shape, _line(element)))
+            if self._keep_rows:
+                self.rows.add_shape(entry, gml_id, properties, shape)
+            elif shape is not None:
+                fitted(entry, shape)
         except InvalidGeometry as fault:
             self.error(
                 "LER-GEOMETRY-KIND",
@@ -292,6 +355,7 @@ class ElementReader:
                 line=_line(element),
                 found=shape.kind if shape else "",
             )
+        return shape
 
     def _attributes(
         self, entry: FeatureClass, by_tag: Mapping[str, _Field], element: etree._Element
@@ -662,6 +726,8 @@ class ElementReader:
             counted and remarked on once.
         """
         classes = catalogue().classes
+        if self._rules is not None:
+            self.report.extend(self._rules.finish())
         if extract:
             self._remark_beyond([own for own, *_ in self._references if own not in self._ids])
             self._references = [held for held in self._references if held[0] in self._ids]

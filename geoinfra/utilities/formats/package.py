@@ -354,7 +354,7 @@ class Package:
             header,
             Report(),
             attachments,
-            lambda report: _owner_batches(self._intake, cvr, self._model, report),
+            lambda report, keep_rows: _owner_batches(self._intake, cvr, self._model, report, keep_rows),
             self._intake.attachment,
         )
 
@@ -543,9 +543,11 @@ def _statuses(intake: Intake) -> dict[str, str]:
     }
 
 
-def _owner_batches(intake: Intake, cvr: str, model: str, report: Report) -> Iterator[FeatureBatch]:
+def _owner_batches(
+    intake: Intake, cvr: str, model: str, report: Report, keep_rows: bool
+) -> Iterator[FeatureBatch]:
     """Read the features of one owner out of a package."""
-    reader = ElementReader(cvr, report, model)
+    reader = ElementReader(cvr, report, model, keep_rows=keep_rows)
     classes = own_classes()
     foreign = 0
     with intake.open() as file:
