@@ -1,12 +1,13 @@
-"""The feature types of LER 2.2.0, read from ``standards/utilities/ler-2.2.0/catalogue.json``.
+"""The feature types of LER 1.0.0 to 2.2.0, read from ``standards/utilities/ler-2.2.0/catalogue.json``.
 
-There is no Python class per pipe: a new type, attribute or code is an edit of that file.
+There is no Python class per pipe: a new type, attribute or code is an edit of that file. It describes 2.2.0,
+and says of each fact since which model it holds.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,11 @@ import orjson
 from geoinfra.errors import InvalidInput
 from geoinfra.standards import standards_path
 
-__all__ = ["Attribute", "Catalogue", "Enumeration", "FeatureClass", "catalogue"]
+__all__ = ["MODELS", "NEWEST_MODEL", "Attribute", "Catalogue", "Enumeration", "FeatureClass", "catalogue"]
+
+NEWEST_MODEL = "2.2.0"
+MODELS = ("1.0.0", "2.0.0", "2.0.1", "2.1.0", NEWEST_MODEL)
+"""The data models, oldest first."""
 
 _OTHER = "other: "
 
@@ -71,6 +76,8 @@ class Attribute:
         Prefixed name, as written.
     repeated
         Whether the value is a list.
+    since
+        The first model that has it.
     """
 
     name: str
@@ -87,6 +94,7 @@ class Attribute:
     target: str = ""
     qname: str = ""
     repeated: bool = False
+    since: str = MODELS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,38 +168,58 @@ class Catalogue:
         return found
 
 
-@lru_cache(maxsize=1)
-def catalogue() -> Catalogue:
-    """Return the catalogue of LER 2.2.0; read once a process."""
+@lru_cache(maxsize=len(MODELS))
+def catalogue(model: str = NEWEST_MODEL) -> Catalogue:
+    """Return the catalogue of a data model; made once a process.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such model.
+    """
+    if model not in MODELS:
+        raise InvalidInput(
+            f"LER has no data model '{model[:20]}'.", hint="Use one of " + ", ".join(MODELS) + "."
+        )
     document = orjson.loads(standards_path("utilities", "ler-2.2.0", "catalogue.json").read_bytes())
+    older = document["older_models"]
+    dropped = older.get(model, {}).get("dropped_values", {})
     enumerations = {
-        e["name"]: Enumeration(e["name"], e["open"], frozenset(e["values"])) for e in document["enumerations"]
+        entry["name"]: _enumeration(entry, model, dropped.get(entry["name"], ()))
+        for entry in document["enumerations"]
     }
     entries = {entry["name"]: entry for entry in document["classes"]}
     classes = {
-        name: _feature_class(entry, entries, enumerations)
+        name: _feature_class(entry, entries, enumerations, model)
         for name, entry in entries.items()
         if not entry.get("abstract")
     }
+    generation = f"/{model[0]}/gml"
+    namespaces = {p: uri.replace("/2/gml", generation) for p, uri in document["namespaces"].items()}
     return Catalogue(
-        document["model"],
-        document["namespaces"],
-        classes,
-        enumerations,
-        document["supplies"],
-        document["media_types"],
-        document["older_models"],
+        model, namespaces, classes, enumerations, document["supplies"], document["media_types"], older
     )
 
 
+def _enumeration(entry: Mapping[str, Any], model: str, dropped: Iterable[str]) -> Enumeration:
+    """Make a code list as `model` has it; `dropped` are values that later models no longer have."""
+    later = {v for since, values in entry.get("values_since", {}).items() if model < since for v in values}
+    is_open = entry["open"] and model >= entry.get("open_since", MODELS[0])
+    return Enumeration(entry["name"], is_open, frozenset({*entry["values"], *dropped} - later))
+
+
 def _feature_class(
-    entry: Mapping[str, Any], entries: Mapping[str, Any], enumerations: Mapping[str, Enumeration]
+    entry: Mapping[str, Any],
+    entries: Mapping[str, Any],
+    enumerations: Mapping[str, Enumeration],
+    model: str,
 ) -> FeatureClass:
     """Make a class of its entry and those of its parents, whose attributes come first."""
     lineage = [entry]
     while "parent" in lineage[0]:
         lineage.insert(0, entries[lineage[0]["parent"]])
-    attributes = {a["name"]: _attribute(a, enumerations) for part in lineage for a in part["attributes"]}
+    held = [a for part in lineage for a in part["attributes"] if a.get("since", MODELS[0]) <= model]
+    attributes = {a["name"]: _attribute(a, enumerations, model) for a in held}
     geometries = [a for a in attributes.values() if a.type == "geometry"]
     return FeatureClass(
         name=entry["name"],
@@ -207,9 +235,15 @@ def _feature_class(
     )
 
 
-def _attribute(entry: Mapping[str, Any], enumerations: Mapping[str, Enumeration]) -> Attribute:
+def _attribute(entry: Mapping[str, Any], enumerations: Mapping[str, Enumeration], model: str) -> Attribute:
+    """Make an attribute as `model` has it."""
     members = dict(entry)
     values = members.pop("values", None)
+    if model < members.pop("nillable_since", MODELS[0]):
+        members["nillable"] = False
+    if model < members.pop("max_length_since", MODELS[0]):
+        del members["max_length"]
+    members["min"] = members.pop("min_in", {}).get(model, members["min"])
     return Attribute(
         **members,
         enumeration=enumerations[values] if values else None,
