@@ -1,0 +1,44 @@
+"""The names of the kinds of findings, and what to do about each: ``standards/utilities/findings.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import orjson
+
+from geoinfra.errors import Finding
+from geoinfra.standards import standards_path
+
+__all__ = ["Advice", "advice", "advised"]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The name of a kind of finding, and what to do about it; each in Danish and in English."""
+
+    title_da: str
+    title: str
+    hint_da: str
+    hint: str
+
+
+@lru_cache(maxsize=1)
+def _known() -> Mapping[str, Advice]:
+    entries = orjson.loads(standards_path("utilities", "findings.json").read_bytes())
+    return {
+        code: Advice(entry["title"]["da"], entry["title"]["en"], entry["hint"]["da"], entry["hint"]["en"])
+        for code, entry in entries.items()
+    }
+
+
+def advice(code: str) -> Advice | None:
+    """Return the advice on the findings of `code`, ``None`` where none was written."""
+    return _known().get(code)
+
+
+def advised(finding: Finding) -> Finding:
+    """Return `finding` with a hint; one that it has already is kept."""
+    known = None if finding.hint else advice(finding.code)
+    return finding if known is None else replace(finding, hint=known.hint, hint_da=known.hint_da)
