@@ -1,5 +1,6 @@
 """The commands on files and an explicit store: ``geoinfra <subject> <verb>``."""
 
+from geoinfra.cli import exchange  # registers its commands
 from geoinfra.cli.commands import StoreAddress, app, run
 
-__all__ = ["StoreAddress", "app", "run"]
+__all__ = ["StoreAddress", "app", "exchange", "run"]

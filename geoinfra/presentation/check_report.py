@@ -228,11 +228,10 @@ def _text_row(finding: Finding, group: _Group, words: _Words) -> str:
     values = "; ".join(
         f"{words(key).lower()}: {value}"
         for key, value in (("expected", finding.expected), ("found", finding.found))
-        if value
+        if value not in message
     )
-    said = " ".join(
-        filter(None, ("" if message == group.title else message, f"({values})" if values else ""))
-    )
+    new = "" if message == group.title else message
+    said = " ".join(filter(None, (new, f"({values})" if values else "")))
     return f"{place}: {said}" if said else place
 
 
@@ -321,9 +320,9 @@ def _what(finding: Finding, group: _Group, words: _Words) -> str:
     message = words.message(finding)
     if message not in (group.title, group.shared(words.message)):
         parts.append(f"<p>{_shown(message)}</p>")
-    if finding.expected and not group.shared(lambda one: one.expected):
+    if finding.expected not in message and not group.shared(lambda one: one.expected):
         parts.append(_value(words("expected"), finding.expected))
-    if finding.found:
+    if finding.found not in message:
         parts.append(_value(words("found"), finding.found))
     return "".join(parts)
 
