@@ -10,6 +10,8 @@ from lxml import etree
 
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 _GML = "http://schemas.opengis.net/gml/3.2.1/gml.xsd"
+_GMX = "https/schemas.isotc211.org/19139/-/gmx/1.0/gmx.xsd"
+"""The one copy of ISO's ``gmx``; model 1.0.0 names another address of it."""
 
 
 def ler_schema(reference: Path, folder: Path, version: str = "2.2.0") -> etree.XMLSchema:
@@ -31,6 +33,8 @@ def ler_schema(reference: Path, folder: Path, version: str = "2.2.0") -> etree.X
 
 
 def _local(root: Path, relative: Path, location: str) -> str:
+    if location.endswith("20070417/gmx/gmx.xsd"):
+        return os.path.relpath(_GMX, relative.parent)
     found = re.match(r"(https?):?/+(.*)", location)
     if found is None:
         return location

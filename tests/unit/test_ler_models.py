@@ -29,7 +29,7 @@ class Declared:
         while name in self.elements:
             declared = self.types[self.elements[name].get("type", "")]
             extension = next(declared.iter(f"{XSD}extension"))
-            held = next(extension.iterchildren(f"{XSD}sequence"))[:] + held
+            held = [*next(extension.iterchildren(f"{XSD}sequence")), *held]
             name = extension.get("base", "").removesuffix("Type")
         return held
 
@@ -67,7 +67,7 @@ def facts(declaration: etree._Element) -> dict[str, Any]:
         return next((f.get("value") for f in declaration.iter(f"{XSD}{name}")), None)
 
     return {
-        "name": (declaration.get("name") or declaration.get("ref", "")).rpartition(":")[2],
+        "name": (declaration.get("name") or declaration.get("ref") or "").rpartition(":")[2],
         "min": declaration.get("minOccurs", "1"),
         "max": declaration.get("maxOccurs", "1"),
         "nillable": declaration.get("nillable", "false"),
