@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
+import orjson
 import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from geoinfra.cli.commands import err, out, progress_fraction, show_report, utilities
+from geoinfra.errors import GeoinfraError, InvalidInput, NotFound, Report
 from geoinfra.flows.convert import convert
 from geoinfra.presentation.check_report import report_html, report_text
 from geoinfra.utilities.check import check_file
@@ -18,24 +20,50 @@ __all__ = ["check_command", "convert_command"]
 
 @utilities.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER answer or package.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER document: GML or zip.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Write the report as a page here.")
+    ] = None,
     language: Annotated[Literal["da", "en"], typer.Option(help="Language of the report.")] = "en",
-    tolerant: Annotated[bool, typer.Option("--tolerant", help="What can be mended is a warning.")] = False,
-    owner: Annotated[str | None, typer.Option("--owner", help="CVR number of the owner, 8 digits.")] = None,
+    tolerant: Annotated[
+        bool, typer.Option("--tolerant", help="Take what the reader can mend as a warning.")
+    ] = False,
+    owner: Annotated[str | None, typer.Option("--owner", help="CVR number: check his part only.")] = None,
 ) -> None:
-    """Tell everything that is wrong with an answer or a package; nothing is stored."""
-    with progress_fraction("Checking"):
-        report = check_file(file, owner_cvr=owner, strict=not tolerant)
+    """Check an answer or a package and tell what is wrong; exit 1 when there is an error or a warning."""
+    report = _checked(file, owner, strict=not tolerant)
     if html is not None:
-        html.write_text(report_html(report, language, file.name), "utf-8")
+        _write_page(html, report_html(report, language, file.name))
     if as_json:
-        out.print_json(json.dumps(report.to_json(), ensure_ascii=False))
+        typer.echo(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
     else:
-        out.print(report_text(report, language), markup=False, highlight=False, end="", soft_wrap=True)
+        typer.echo(report_text(report, language), nl=False)
     if report.errors or report.warnings:
         raise typer.Exit(1)
+
+
+def _checked(file: Path, owner: str | None, *, strict: bool) -> Report:
+    """Check the file, with a bar on standard error while it is read."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with (
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar,
+        bar.open(file, "rb", description="Checking") as source,
+    ):
+        try:
+            return check_file(source, owner_cvr=owner, strict=strict)
+        except (InvalidInput, NotFound) as error:
+            raise typer.BadParameter(error.message, param_hint="--owner") from error
+
+
+def _write_page(target: Path, page: str) -> None:
+    try:
+        target.write_text(page, "utf-8")
+    except OSError as error:
+        raise GeoinfraError(
+            f"The report cannot be written to {target}: {error.strerror}.",
+            hint="Name a file in a folder that exists and that you may write to.",
+        ) from error
 
 
 @utilities.command("convert")
