@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -42,8 +41,7 @@ _HEAD_COUNT = struct.Struct("<BII")
 _COUNT = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """A geometry as numbers.
 
     Attributes

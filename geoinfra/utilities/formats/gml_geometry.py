@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import orjson
 from lxml import etree
 
 from geoinfra.crs import DENMARK_UTM32
@@ -60,6 +62,9 @@ class GeometryReader:
         GeometryFault
             The kind is not taken, or the numbers are no valid geometry inside Denmark.
         """
+        shape = self._common(element)
+        if shape is not None:
+            return shape
         self._dimension, self._flat = None, False
         self._srs(element)
         kind = _local(element)
@@ -81,6 +86,32 @@ class GeometryReader:
                 element,
             )
         return Shape(_kind(kind, parts), tuple(parts), vertices)
+
+    def _common(self, element: etree._Element) -> Shape | None:
+        """Return the shape of a point or line as nearly all are written; ``None`` sends it the long way."""
+        kind = _COMMON.get(element.tag)
+        if kind is None or len(element) != 1:
+            return None
+        items = element.items()
+        own_id = items.pop(0)[1] if items and items[0][0] == GML_ID else None
+        if items not in _COMMON_ATTRIBUTES:
+            return None
+        child = element[0]
+        text = child.text
+        if child.tag != kind[1] or child.items() not in _COMMON_DIMENSION or len(child) or not text:
+            return None
+        if not _PLAIN_NUMBERS.fullmatch(text):
+            return None
+        try:  # a JSON list of numbers is read several times as fast as each by itself
+            numbers = orjson.loads(f"[{text.replace(' ', ',')}]")
+        except ValueError:
+            return None
+        count, rest = divmod(len(numbers), 3)
+        if rest or not kind[2] <= count <= kind[3] or not _in_denmark(numbers):
+            return None
+        if own_id is not None:
+            self._register(own_id, element)
+        return Shape(kind[0], ((count,),), array("d", numbers))
 
     def _srs(self, element: etree._Element) -> None:
         """Look at identifier, reference system and dimension of a geometry element."""
@@ -292,15 +323,42 @@ def _local(element: etree._Element) -> str:
     return tag[len(GML) :] if isinstance(tag, str) and tag.startswith(GML) else ""
 
 
+_WEST, _SOUTH, _EAST, _NORTH = DENMARK_UTM32
+_PLAIN_NUMBERS = re.compile("[-0-9. ]+")
+_COMMON = {
+    GML + "Point": ("Point", GML + "pos", 1, 1),
+    GML + "LineString": ("LineString", GML + "posList", 2, math.inf),
+}
+_COMMON_ATTRIBUTES = (
+    [("srsName", SRS_NAME), ("srsDimension", "3")],
+    [("srsDimension", "3"), ("srsName", SRS_NAME)],
+    [("srsName", SRS_NAME)],
+)
+_COMMON_DIMENSION: tuple[list[tuple[str, str]], ...] = ([], [("srsDimension", "3")])
+
+
+def _in_denmark(vertices: Sequence[float]) -> bool:
+    """Whether every number is finite and every place in Denmark."""
+    east, north = vertices[0::3], vertices[1::3]
+    return (
+        min(east) >= _WEST
+        and max(east) <= _EAST
+        and min(north) >= _SOUTH
+        and max(north) <= _NORTH
+        and math.isfinite(sum(vertices))
+    )
+
+
 def _check_position(vertices: array[float], element: etree._Element) -> None:
     """Refuse places outside Denmark."""
+    if _in_denmark(vertices):
+        return
     east, north = vertices[0::3], vertices[1::3]
     min_e, max_e, min_n, max_n = min(east), max(east), min(north), max(north)
-    west, south, right, top = DENMARK_UTM32
-    if west <= min_e and max_e <= right and south <= min_n and max_n <= top:
+    if min_e >= _WEST and max_e <= _EAST and min_n >= _SOUTH and max_n <= _NORTH:
         return
     found = f"{min_e:.0f} {min_n:.0f} .. {max_e:.0f} {max_n:.0f}"
-    if south <= min_e and max_e <= top and west <= min_n and max_n <= right:
+    if min_e >= _SOUTH and max_e <= _NORTH and min_n >= _WEST and max_n <= _EAST:
         raise _fault(
             "LER-AXIS-ORDER",
             "The axes are swapped: northing stands before easting.",

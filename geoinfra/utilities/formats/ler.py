@@ -110,10 +110,6 @@ def _document(file: Any, limits: Limits) -> Iterator[etree._Element]:
     return root_and_children(file, limits, (f"{{*}}{_SVAR}", PACKAGE_ROOT))
 
 
-def _is_member(element: etree._Element) -> bool:
-    return str(element.tag).endswith("Member")
-
-
 def _batches(intake: Intake, reader: ElementReader, header: AnswerHeader) -> Iterator[FeatureBatch]:
     """Read the features of an answer."""
     if header.contact is not None and header.contact.gml_id:
@@ -122,10 +118,10 @@ def _batches(intake: Intake, reader: ElementReader, header: AnswerHeader) -> Ite
         children = _document(file, intake.limits)
         next(children)
         for member in children:
-            if not _is_member(member):
+            name = str(member.tag).rpartition("}")[2]
+            if not name.endswith("Member"):
                 _check_stray(reader, member)
                 continue
-            name = etree.QName(member).localname
             for element in member:
                 reader.feature(element, name)
             yield from reader.full_batches()

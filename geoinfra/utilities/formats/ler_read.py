@@ -114,33 +114,69 @@ class _Faulty(Exception):
         self.found, self.expected = found, expected
 
 
+_REMEMBERED = frozenset(
+    (
+        "text",
+        "code",
+        "boolean",
+        "integer",
+        "decimal",
+        "measure",
+        "date",
+        "datetime",
+        "instant",
+        "height",
+        "media",
+    )
+)
+"""Types whose values depend on nothing but text and attributes of the element."""
+
+_MEMORY = 4096
+_UNSEEN: Any = object()
+
+
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """An attribute as the reader meets it: its place in the schema, and its code list for a quick look."""
+    """An attribute as the reader meets it.
+
+    Attributes
+    ----------
+    memory
+        Values that were read without a finding, by the text of the element and what XML attributes it had; it
+        makes the common case one look. ``None`` where reading does more than return a value.
+    """
 
     attribute: Attribute
     name: str
     position: int
-    codes: frozenset[str]
     repeated: bool
     is_geometry: bool
+    memory: dict[Any, Any] | None
 
 
-Table = Mapping[str, tuple[FeatureClass, Mapping[str, _Field]]]
+Known = tuple[FeatureClass, Mapping[str, _Field], frozenset[str]]
+"""A class, its attributes by tag, and the names of those that it must have (beside its geometry)."""
+
+Table = Mapping[str, Known]
 
 
-@lru_cache(maxsize=1)
-def own_classes() -> Table:
-    """Return tag -> class and its attributes by tag, in the namespaces of LER/1 and LER/2."""
+@lru_cache(maxsize=16)
+def own_classes(model: str = "", strict: bool = False) -> Table:
+    """Return tag -> class and its attributes by tag, in the namespaces of LER/1 and LER/2.
+
+    Values are remembered for each `model` and mode apart, because they are not judged alike.
+    """
+    del model, strict  # they only tell the tables apart
     known = catalogue()
-    table: dict[str, tuple[FeatureClass, Mapping[str, _Field]]] = {}
+    table: dict[str, Known] = {}
     for entry in known.classes.values():
         for generation in ("/2/", "/1/"):
             spaces = {p: uri.replace("/2/gml", f"{generation}gml") for p, uri in known.namespaces.items()}
             attributes = {
                 f"{{{spaces[a.prefix]}}}{a.name}": _field(entry, a) for a in entry.attributes.values()
             }
-            table[f"{{{spaces[entry.prefix]}}}{entry.name}"] = (entry, attributes)
+            demanded = frozenset(a for a in entry.required if entry.attributes[a].type != "geometry")
+            table[f"{{{spaces[entry.prefix]}}}{entry.name}"] = (entry, attributes, demanded)
     return table
 
 
@@ -149,9 +185,9 @@ def _field(entry: FeatureClass, attribute: Attribute) -> _Field:
         attribute,
         attribute.name,
         entry.position[attribute.name],
-        attribute.enumeration.values if attribute.enumeration else frozenset(),
         attribute.repeated,
         attribute.type == "geometry",
+        {} if attribute.type in _REMEMBERED else None,
     )
 
 
@@ -190,7 +226,7 @@ class ElementReader:
         self._keep_rows = keep_rows
         self.rows = FeatureRows(owner_cvr)
         self._prefix = f"c{owner_cvr}."
-        self._classes = own_classes()
+        self._classes = own_classes(model, strict)
         older = catalogue().older_models.get(model, {})
         self._model = model
         self._dropped_values = older.get("dropped_values", {})
@@ -200,6 +236,7 @@ class ElementReader:
         self._geometry = GeometryReader(self._note_geometry, self._register_geometry)
         self._feature_id: str | None = None
         self._path = ""
+        self._told = 0
         self.files: list[tuple[str, str, int | None]] = []
 
     # -- findings
@@ -217,6 +254,7 @@ class ElementReader:
         found: str = "",
     ) -> None:
         """Add a finding about the feature at hand."""
+        self._told += 1
         self.report.add(
             Finding(
                 code,
@@ -325,7 +363,7 @@ class ElementReader:
                 found=str(element.tag),
             )
             return None
-        entry, by_tag = found
+        entry = found[0]
         if member and member != entry.member:
             self.error(
                 "LER-WRONG-MEMBER",
@@ -337,7 +375,7 @@ class ElementReader:
             )
         gml_id = self._own_id(element)
         unique = gml_id is not None and self.register(gml_id, entry.name, element)
-        properties, shape = self._attributes(entry, by_tag, element)
+        properties, shape = self._attributes(found, element)
         if not unique or gml_id is None:
             return shape
         try:
@@ -357,31 +395,41 @@ class ElementReader:
             )
         return shape
 
-    def _attributes(
-        self, entry: FeatureClass, by_tag: Mapping[str, _Field], element: etree._Element
-    ) -> tuple[dict[str, Any], Shape | None]:
+    def _attributes(self, known: Known, element: etree._Element) -> tuple[dict[str, Any], Shape | None]:
         """Read the children of a feature."""
+        entry, by_tag, demanded = known
         properties: dict[str, Any] = {}
         shape: Shape | None = None
-        seen_geometry = False
+        seen_geometry = refused = False
         last = -1
+        find = by_tag.get
         for child in element:
-            field = by_tag.get(child.tag)
+            field = find(child.tag)
             if field is None:
                 self._unknown_child(entry, child)
                 continue
-            if field.position < last:
+            position = field.position
+            if position < last:
                 self._out_of_order(entry, field, child)
             else:
-                last = field.position
-            name = field.name
-            if field.is_geometry:
-                self._path = f"{entry.name}/{name}"
+                last = position
+            memory = field.memory
+            if memory is not None:
+                xml_attributes = child.items()
+                key = (child.text, *xml_attributes) if xml_attributes else child.text
+                value = memory.get(key, _UNSEEN)
+                if value is _UNSEEN or len(child):
+                    value = self._learned(entry, field, child, key)
+            elif field.is_geometry:
+                self._path = f"{entry.name}/{field.name}"
                 shape = self._twice(child, shape) if seen_geometry else self._shape(child)
                 seen_geometry = True
                 continue
-            text = child.text
-            value = text if text in field.codes else self._checked(entry, field.attribute, child)
+            else:
+                value = self._checked(entry, field.attribute, child)
+            name = field.name
+            if value is None:
+                refused = True
             if field.repeated:
                 values = properties.setdefault(name, [])
                 if value is not None:
@@ -392,10 +440,24 @@ class ElementReader:
             else:
                 properties[name] = value
         self._path = entry.name
-        for name in entry.required:
-            if name not in properties and not (seen_geometry and entry.attributes[name].type == "geometry"):
-                self._missing(entry, name, element)
-        return {name: value for name, value in properties.items() if value is not None}, shape
+        if not demanded <= properties.keys():
+            for name in entry.required:
+                if name in demanded and name not in properties:
+                    self._missing(entry, name, element)
+        if not seen_geometry and entry.geometry is not None and entry.geometry.min:
+            self._missing(entry, entry.geometry.name, element)
+        if refused:
+            properties = {name: value for name, value in properties.items() if value is not None}
+        return properties, shape
+
+    def _learned(self, entry: FeatureClass, field: _Field, child: etree._Element, key: Any) -> Any:
+        """Return a value, and remember it when there was nothing to say about it."""
+        told = self._told
+        value = self._checked(entry, field.attribute, child)
+        memory = field.memory
+        if self._told == told and memory is not None and not len(child) and len(memory) < _MEMORY:
+            memory[key] = value
+        return value
 
     def _checked(self, entry: FeatureClass, attribute: Attribute, child: etree._Element) -> Any:
         """Return a value, or ``None`` with a finding."""
@@ -678,13 +740,13 @@ class ElementReader:
 
     def contact_profile(self, profile: etree._Element) -> dict[str, Any]:
         """Return the fields of a ``Kontaktprofil``, without its id when that was made from the feature's."""
-        entry, by_tag = self._classes[profile.tag]
+        known = self._classes[profile.tag]
         path = self._path
-        fields, _ = self._attributes(entry, by_tag, profile)
+        fields, _ = self._attributes(known, profile)
         self._path = path
         own_id = self._own_id(profile)
         if own_id is not None:
-            self.register(own_id, entry.name, profile)
+            self.register(own_id, known[0].name, profile)
             feature_id = (self._feature_id or "").removeprefix(self._prefix)
             if own_id != contact_id(feature_id):
                 fields["gml_id"] = own_id
