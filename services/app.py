@@ -40,7 +40,7 @@ from services.settings import Settings
 
 __all__ = ["create_app", "use_grids"]
 
-_UPLOADS = re.compile(r"/api/(?:deliveries|enquiries/[^/]+/answers)")
+_UPLOADS = re.compile(r"/api/(?:deliveries|enquiries/[^/]+/answers|utilities/check)")
 _THREADS = 6  # handlers share one interpreter lock; more threads only take turns
 _LEAST_FREE_BYTES = 50_000_000
 

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import InvalidInput, NotFound, TooLarge
+from geoinfra.errors import InvalidInput, NotAuthenticated, NotFound, TooLarge
 from geoinfra.flows.addresses import search_addresses
 from geoinfra.flows.answers import store_answer
 from geoinfra.flows.deliveries import deliver
@@ -28,8 +29,11 @@ from geoinfra.flows.enquiries import (
     list_enquiries,
     package_state,
 )
+from geoinfra.presentation.check_report import page_policy, report_html
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import list_organisations
+from geoinfra.utilities.check import check_file
+from geoinfra.utilities.formats.intake import Limits
 from services.security import Security
 from services.settings import Settings
 
@@ -37,6 +41,8 @@ __all__ = ["router"]
 
 router = APIRouter()
 _POLL_S = 0.015
+_CHECKED = Limits(max_bytes=1024**3, max_zip_bytes=2 * 1024**3)  # a thread is held while one is read
+_CHECKS = CapacityLimiter(2)  # further checks wait, so that other requests have threads left
 
 
 def _store(request: Request) -> Store:
@@ -225,6 +231,48 @@ async def post_answer(
         answered = await run_in_threadpool(store_answer, store, access, number, path)
     await run_in_threadpool(store.audit.append, "answer.stored", access, number, {})
     return PrivateJson(answered.to_json(), 201)
+
+
+@router.post(
+    "/api/utilities/check",
+    tags=["Owners"],
+    summary="Check a delivery",
+)
+async def post_check(
+    request: Request,
+    access: AccessOf,
+    settings: SettingsOf,
+    language: Annotated[Literal["da", "en"], Query(description="Language of the page.")] = "da",
+    strict: Annotated[bool, Query(description="Refuse whatever the official schema refuses.")] = True,
+    name: Annotated[str, Query(max_length=200, description="What the page is called.")] = "",
+) -> Response:
+    """Tell what is wrong with a LER answer or package (GML or zip). Nothing of it is stored.
+
+    Any role may ask. A file with faults, even one that is no LER document at all, is answered with 200
+    and its findings: as JSON, or with `Accept: text/html` as a page to read.
+    """
+    if access.organisation is None:
+        raise NotAuthenticated("Checking a delivery needs a token.", hint="Any role will do.")
+    async with _upload(request, settings) as path:
+        report = await to_thread.run_sync(
+            lambda: check_file(path, strict=strict, limits=_CHECKED), limiter=_CHECKS
+        )
+    if not _wants_page(request):
+        return PrivateJson(report.to_json())
+    page = report_html(report, language, name or ("Levering" if language == "da" else "Delivery"))
+    headers = {
+        "Cache-Control": "private, no-store",
+        "Content-Security-Policy": f"{page_policy()}; frame-ancestors 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HTMLResponse(page, headers=headers)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether the client names HTML before JSON."""
+    accept = request.headers.get("accept", "").lower()
+    html, json = accept.find("text/html"), accept.find("application/json")
+    return html >= 0 and (json < 0 or html < json)
 
 
 @router.get("/api/owners", tags=["Owners"], summary="List the registered owners")
