@@ -1,7 +1,7 @@
-"""Opening what strangers send: GML documents, bare, in a zip, in a zip within a zip, or in a folder, within bounds.
+"""Opening what strangers send: a GML document, bare, in a zip (also one within a zip) or in a folder.
 
-Nothing is unpacked to disk under a name that the sender chose, and no name of a zip member is ever used as a
-path.
+All within stated bounds. Nothing is unpacked to disk under a name that the sender chose, and no name of a zip
+member is ever used as a path.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ class Limits:
 class _Box(Protocol):
     """What holds several files under names."""
 
-    sizes: Mapping[str, int]
-    """Name -> size in bytes, in the order of the box."""
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Name -> size in bytes, in the order of the box."""
+        ...
 
     def open(self, name: str) -> IO[bytes]:
         """Open one of them."""
@@ -108,7 +110,7 @@ class Intake:
     documents
         The names among them that can be the document; the first is read.
     is_zip
-        Whether the document came with other files (in a zip or a folder), so that none of them can be missing.
+        Whether the document came in a zip or folder, where its attachments must be.
     name
         File name of the source, where it is known.
 

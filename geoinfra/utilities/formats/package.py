@@ -1,53 +1,53 @@
 """The utility-line package: ``consolidated.gml`` and ``LedningsejerStatusListe.xml``, out and in.
 
 A package holds the features of all owners in one document. Each carries, without namespace, ``objectType``,
-its owner (``ledningsejer``) and the number of the interest area (``indberetningsNr``). Writing joins the
-canonical elements that the rows carry; nothing is decoded.
+its owner (``ledningsejer``) and the number of the interest area (``indberetningsNr``). Reading takes what is
+around in the field: GML 2 and 3.2 members, WFS 1 and 2 collections, LER/1 and LER/2, members with and without
+namespace, owners who are named in the status list only, features that name no owner.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
+import numpy as np
 import shapely
 from lxml import etree
 
-from geoinfra.errors import Finding, InvalidInput, NotFound, Report, Severity, UnreadableFile
-from geoinfra.tables import FeatureBatch
-from geoinfra.utilities.catalogue import catalogue
+from geoinfra.errors import Finding, NotFound, Report
+from geoinfra.tables import BATCH_ROWS, FeatureBatch
+from geoinfra.utilities.catalogue import FeatureClass
 from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
-from geoinfra.utilities.formats.ler_read import Answer, ElementReader, own_classes
-from geoinfra.utilities.formats.ler_write import contact_element, fragments, iso_time, opened_for_writing
-from geoinfra.utilities.formats.request import (
-    LERGML,
-    DigRequest,
-    dig_date,
-    dig_polygon,
-    dig_text,
-    read_request,
-    write_request,
+from geoinfra.utilities.formats.ler_read import Answer, ElementReader, FeatureRules, RuleFactory
+from geoinfra.utilities.formats.package_check import missing_attachment, outside_area, ownerless
+from geoinfra.utilities.formats.package_survey import Survey, is_special, local_name, owner_mark
+from geoinfra.utilities.formats.package_write import (
+    NOT_DELIVERED,
+    UNKNOWN_OWNER,
+    EnquiryInfo,
+    PackageArea,
+    PackageOwner,
+    status_text,
+    write_consolidated,
+    write_status_list,
 )
-from geoinfra.utilities.model import (
-    AnswerHeader,
-    Contact,
-    ResponseType,
-    escape,
-    namespace_declarations,
-    require_cvr,
-)
+from geoinfra.utilities.formats.request import DigRequest, read_request, write_request
+from geoinfra.utilities.model import AnswerHeader, ResponseType
+from geoinfra.utilities.shapes import Shape, wkb
 
 __all__ = [
     "NOT_DELIVERED",
     "PACKAGE_ROOT",
+    "PACKAGE_ROOTS",
+    "UNKNOWN_OWNER",
     "DigRequest",
     "EnquiryInfo",
     "Package",
+    "PackageArea",
     "PackageOwner",
     "answer_of",
     "read_package",
@@ -59,254 +59,26 @@ __all__ = [
 ]
 
 PACKAGE_ROOT = "{http://www.opengis.net/wfs}FeatureCollection"
-"""Root of ``consolidated.gml``."""
+"""Root of ``consolidated.gml`` as it is written."""
 
-NOT_DELIVERED = "Ikke leveret"
-"""Status of an owner who has not answered."""
+PACKAGE_ROOTS = (
+    PACKAGE_ROOT,
+    "{http://www.opengis.net/wfs/2.0}FeatureCollection",
+    "{http://www.opengis.net/gml}FeatureCollection",
+    "{http://www.opengis.net/gml/3.2}FeatureCollection",
+)
+"""Roots of ``consolidated.gml`` that are read."""
 
 _DOCUMENT = "consolidated.gml"
-_STATUS_LIST = "LedningsejerStatusListe.xml"
-_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-_LINES = b"<gml:featureMember>"
-
-
-@dataclass(frozen=True, slots=True)
-class EnquiryInfo:
-    """The dig enquiry that a package answers.
-
-    Attributes
-    ----------
-    number
-        Number of the enquiry.
-    polygon
-        Dig area: WKB of a polygon, EPSG:25832 metres.
-    period_from, period_to
-        First and last day of digging.
-    methods
-        LER's ``graveart`` numbers; `methods_other` names what number 99 stands for.
-    created_at, changed_at
-        When the package was made, and made anew; aware.
-    """
-
-    number: str
-    polygon: bytes
-    period_from: date
-    period_to: date
-    methods: tuple[str, ...] = ()
-    description: str = ""
-    created_at: datetime | None = None
-    methods_other: str = ""
-    changed_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PackageOwner:
-    """What a package says of one owner.
-
-    Attributes
-    ----------
-    indberetnings_no
-        Numbers of the owner's interest areas that the dig area touches.
-    status
-        Danish status text, for instance ``Ledningsoplysninger udleveret`` (:func:`status_text`).
-    response_type
-        Type of the answer, ``None`` when there is none yet.
-    folder_name
-        Folder of the owner's attachments in the package.
-    """
-
-    cvr: str
-    name: str
-    indberetnings_no: tuple[str, ...] = ("1",)
-    status: str = NOT_DELIVERED
-    valid_to: date | None = None
-    supplementary_info: str | None = None
-    expected_at: datetime | None = None
-    contact: Contact | None = None
-    folder_name: str = ""
-    response_type: ResponseType | None = None
-
-
-def status_text(response_type: ResponseType | None) -> str:
-    """Return the Danish status text of an answer, ``Ikke leveret`` when there is none."""
-    return NOT_DELIVERED if response_type is None else response_type[:1].upper() + response_type[1:]
-
-
-def write_consolidated(
-    target: Path | BinaryIO,
-    enquiry: EnquiryInfo,
-    owners: Sequence[PackageOwner],
-    features: Iterable[FeatureBatch],
-) -> int:
-    """Write ``consolidated.gml``; the same input gives the same bytes.
-
-    Parameters
-    ----------
-    target
-        Path, or a binary file open for writing.
-    enquiry, owners
-        What the package is about, and who is concerned.
-    features
-        Rows with their ``gml`` column, ordered by owner.
-
-    Returns
-    -------
-    int
-        Number of features written.
-
-    Raises
-    ------
-    InvalidInput
-        Features come from an owner who is not listed, or a number cannot be an identifier.
-    """
-    numbers = {owner.cvr: _first_number(owner) for owner in owners}
-    tails: dict[tuple[str, str], tuple[int, bytes]] = {}
-    count = 0
-    with opened_for_writing(target) as file:
-        file.write(_package_head(enquiry, owners))
-        for batch in features:
-            pieces: list[bytes] = []
-            for cvr, feature_class, element in fragments(batch):
-                tail = tails.get((cvr, feature_class))
-                if tail is None:
-                    tail = tails[cvr, feature_class] = _tail(cvr, feature_class, numbers)
-                pieces += (_LINES, element[: tail[0]], tail[1])
-            file.write(b"".join(pieces))
-            count += len(batch)
-        file.write(b"</wfs:FeatureCollection>\n")
-    return count
-
-
-def _tail(cvr: str, feature_class: str, numbers: dict[str, str]) -> tuple[int, bytes]:
-    """Return the length of an element's end tag (negative), and what takes its place."""
-    if cvr not in numbers:
-        raise InvalidInput(f"The package does not list the owner {cvr[:20]}.")
-    name = catalogue().feature_class(feature_class).qname
-    end = f"</{name}>"
-    marks = (
-        f"<objectType>{name}</objectType><ledningsejer>{cvr}</ledningsejer>"
-        f"<indberetningsNr>{numbers[cvr]}</indberetningsNr>"
-    )
-    return -len(end), f"{marks}{end}</gml:featureMember>\n".encode()
-
-
-def _first_number(owner: PackageOwner) -> str:
-    require_cvr(owner.cvr)
-    for number in owner.indberetnings_no:
-        if not _NUMBER.fullmatch(number):
-            raise InvalidInput(f"'{number[:60]}' cannot be the number of an interest area.")
-    if not owner.indberetnings_no:
-        raise InvalidInput(f"The owner {owner.cvr} has no interest area.")
-    return owner.indberetnings_no[0]
-
-
-def _package_head(enquiry: EnquiryInfo, owners: Sequence[PackageOwner]) -> bytes:
-    pieces = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs" xmlns:lergml="{LERGML}" '
-        f"{namespace_declarations()}>",
-        _wrap(_dig_element(enquiry)),
-        _wrap(_package_element(enquiry)),
-    ]
-    for owner in owners:
-        pieces += [_wrap(element) for element in _owner_elements(owner)]
-    return ("\n".join(pieces) + "\n").encode()
-
-
-def _wrap(element: str) -> str:
-    return f"<gml:featureMember>{element}</gml:featureMember>"
-
-
-def _fields(prefix: str, fields: Sequence[tuple[str, str | None]]) -> str:
-    return "".join(
-        f"<{prefix}{name}>{escape(text)}</{prefix}{name}>" for name, text in fields if text is not None
-    )
-
-
-def _dig_element(enquiry: EnquiryInfo) -> str:
-    fields = _fields(
-        "lergml:",
-        [
-            ("fid", "1"),
-            ("graveart_id", ",".join(enquiry.methods)),
-            ("graveart_andet", enquiry.methods_other),
-            ("graveperiode_fra", enquiry.period_from.isoformat()),
-            ("graveperiode_til", enquiry.period_to.isoformat()),
-            ("bemaerkning", enquiry.description),
-        ],
-    )
-    polygon = shapely.from_wkb(enquiry.polygon)
-    if not isinstance(polygon, shapely.Polygon):
-        raise InvalidInput("The dig area of a package is one polygon.")
-    area = f"<lergml:polygonProperty>{_gml_polygon(polygon)}</lergml:polygonProperty>"
-    order = _fields("", [("orderNo", enquiry.number)])
-    return f'<lergml:Graveforesp gml:id="graveforesp.1">{fields}{area}{order}</lergml:Graveforesp>'
-
-
-def _gml_polygon(polygon: shapely.Polygon) -> str:
-    rings = []
-    for ring in (polygon.exterior, *polygon.interiors):
-        text = " ".join(repr(float(value)) for vertex in ring.coords for value in vertex[:2])
-        rings.append(f"<gml:LinearRing><gml:posList>{text}</gml:posList></gml:LinearRing>")
-    inner = "".join(f"<gml:interior>{ring}</gml:interior>" for ring in rings[1:])
-    head = '<gml:Polygon srsName="EPSG:25832" srsDimension="2">'
-    return f"{head}<gml:exterior>{rings[0]}</gml:exterior>{inner}</gml:Polygon>"
-
-
-def _package_element(enquiry: EnquiryInfo) -> str:
-    fields = _fields(
-        "lergml:",
-        [
-            ("oprettet_dato", iso_time(enquiry.created_at)),
-            ("aendret_dato", iso_time(enquiry.changed_at)),
-        ],
-    )
-    return f'<lergml:Ledningspakke gml:id="ledningspakke.1">{fields}</lergml:Ledningspakke>'
-
-
-def _owner_elements(owner: PackageOwner) -> Iterator[str]:
-    """Write the owner, and for each of his interest areas what he answered and whom to ask."""
-    _first_number(owner)
-    inner = _fields("ler:", [("cvr", owner.cvr)]) + _fields(
-        "", [("companyName", owner.name), ("folderName", owner.folder_name), ("ledningsejer", owner.cvr)]
-    )
-    yield f'<ler:UtilityOwner gml:id="utilityowner.{owner.cvr}">{inner}</ler:UtilityOwner>'
-    for position, number in enumerate(owner.indberetnings_no):
-        marks = _fields("", [("ledningsejer", owner.cvr), ("indberetningsNr", number)])
-        info = _fields(
-            "ler:",
-            [
-                ("type", owner.response_type),
-                ("forventetAfleveringstidspunkt", iso_time(owner.expected_at)),
-                ("gyldigTil", iso_time(owner.valid_to)),
-                ("typeSupplerendeInfo", owner.supplementary_info),
-            ],
-        )
-        own = f"{owner.cvr}.{number}"
-        head = f'<ler:UtilityPackageInfo gml:id="utilitypackageinfo.{own}">'
-        yield f"{head}{info}{marks}</ler:UtilityPackageInfo>"
-        if owner.contact is not None:
-            suffix = f".{number}" if position else ""
-            own_id = owner.contact.gml_id or "kontakt"
-            yield contact_element(owner.contact, f"c{owner.cvr}.{own_id}{suffix}", marks)
-
-
-def write_status_list(target: Path | BinaryIO, owners: Sequence[PackageOwner]) -> None:
-    """Write ``LedningsejerStatusListe.xml``: each owner with the status of each of his interest areas."""
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<LedningsejerListe>"]
-    for owner in owners:
-        _first_number(owner)
-        areas = "".join(
-            "<Interesseområde>"
-            + _fields("", [("IndberetningsNr", number), ("Status", owner.status)])
-            + "</Interesseområde>"
-            for number in owner.indberetnings_no
-        )
-        head = _fields("", [("CVR", owner.cvr), ("Navn", owner.name)])
-        lines.append(f"<Ledningsejer>{head}{areas}</Ledningsejer>")
-    lines.append("</LedningsejerListe>")
-    with opened_for_writing(target) as file:
-        file.write(("\n".join(lines) + "\n").encode())
+_GML = (
+    "{http://www.opengis.net/gml}",
+    "{http://www.opengis.net/gml/3.2}",
+    "{http://www.opengis.net/wfs/2.0}",
+)
+_PLURAL = frozenset(f"{space}{name}" for space in _GML for name in ("featureMembers", "members"))
+_GML_ID = "{http://www.opengis.net/gml/3.2}id"
+_PLACED = frozenset(("line", "trace", "component"))
+_MOST_HELD_ROWS = 10 * BATCH_ROWS
 
 
 @dataclass(slots=True)
@@ -318,13 +90,47 @@ class Package:
     enquiry
         The dig enquiry, ``None`` where the document does not tell.
     owners
-        Owners in the order of the document.
+        Owners in the order of the document, then those in the status list only. Features that name no owner
+        belong to ``UNKNOWN_OWNER``.
+    report
+        What is missing or doubtful about the package as a whole; the findings about its features are there
+        when :meth:`batches` was drained.
+    attachments
+        Names of the files that came with it.
     """
 
     enquiry: EnquiryInfo | None
     owners: tuple[PackageOwner, ...]
+    report: Report
+    attachments: tuple[str, ...]
     _intake: Intake
-    _model: str
+    _survey: Survey
+    _strict: bool = False
+    _rules: RuleFactory | None = None
+    _only: str | None = None
+
+    def batches(self) -> Iterator[FeatureBatch]:
+        """Yield the features of all owners in one pass, each batch of one owner; may be called again."""
+        for batch, _ in self.numbered_batches():
+            yield batch
+
+    def numbered_batches(self) -> Iterator[tuple[FeatureBatch, list[str]]]:
+        """Yield what :meth:`batches` does, with the number of the interest area of each row."""
+        yield from self._read(self._readers(self._fresh(), keep_rows=True), self._only)
+
+    def scan(self) -> Report:
+        """Read and check every feature without making rows, and return the report."""
+        for _ in self._read(self._readers(self._fresh(), keep_rows=False), self._only):
+            pass
+        return self.report
+
+    def attachment(self, name: str) -> bytes:
+        """Return the bytes of one of the attachments; ``NotFound`` when there is none of that name."""
+        return self._intake.attachment(name)
+
+    def attachment_of(self, owner_cvr: str, path: str) -> str | None:
+        """Return the name of the file that a feature of an owner calls `path` (``sti``), if it came."""
+        return self._survey.attachment_of(owner_cvr, path)
 
     def answer_for(self, cvr: str) -> Answer:
         """Return one owner's answer; its rows equal those that were delivered.
@@ -345,33 +151,67 @@ class Package:
             expected_at=owner.expected_at,
             supplementary_info=owner.supplementary_info,
             contact=owner.contact,
-            model_version=self._model,
+            model_version=self._survey.model_of(cvr),
         )
-        folder = f"{owner.folder_name}/"
-        attachments = tuple(name for name in self._intake.members if owner.folder_name and folder in name)
+
+        def stream(report: Report, keep_rows: bool) -> Iterator[FeatureBatch]:
+            readers = _Readers(self._intake, self._survey, self._strict, self._rules, report, keep_rows)
+            for batch, _ in self._read(readers, cvr):
+                yield batch
+
         return Answer(
-            cvr,
-            header,
-            Report(),
-            attachments,
-            lambda report, keep_rows: _owner_batches(self._intake, cvr, self._model, report, keep_rows),
-            self._intake.attachment,
+            cvr, header, Report(), self._survey.attachments_of(cvr), stream, self._intake.attachment
         )
+
+    def _fresh(self) -> Report:
+        report = self.report
+        report.features = report.errors = report.warnings = 0
+        report.findings.clear()
+        report.extend(self._survey.findings)
+        return report
+
+    def _readers(self, report: Report, *, keep_rows: bool) -> _Readers:
+        area = None if self.enquiry is None else shapely.from_wkb(self.enquiry.polygon)
+        return _Readers(self._intake, self._survey, self._strict, self._rules, report, keep_rows, area)
+
+    def _read(self, readers: _Readers, only: str | None) -> Iterator[tuple[FeatureBatch, list[str]]]:
+        with self._intake.open() as file:
+            for element in members_of(file, self._intake.limits):
+                cvr, number = owner_mark(element)
+                if is_special(element):
+                    if local_name(element) == "Kontaktprofil":
+                        readers.reserve(element, cvr or self._survey.owner_of(number), only)
+                    continue
+                if not cvr:
+                    readers.ownerless += 1
+                owner = cvr or UNKNOWN_OWNER
+                if only in (None, owner):
+                    yield from readers.feature(owner, number, element)
+        yield from readers.finish(only)
 
 
 def read_package(
-    source: Path | BinaryIO, *, owner_cvr: str | None = None, limits: Limits | None = None
+    source: Path | BinaryIO,
+    *,
+    owner_cvr: str | None = None,
+    limits: Limits | None = None,
+    strict: bool = False,
+    rules: RuleFactory | None = None,
 ) -> Package:
-    """Read what a package says of its enquiry and owners; features are read by :meth:`Package.answer_for`.
+    """Read what a package says of its enquiry and owners; features stream from :meth:`Package.batches`.
 
     Parameters
     ----------
     source
-        ``consolidated.gml``, or the zip that holds it.
+        ``consolidated.gml``, the zip or the folder that holds it, or a zip that holds that zip.
     owner_cvr
         Only this owner.
     limits
         Bounds on what is read.
+    strict
+        Change nothing in features, and take what the official schema refuses as an error.
+    rules
+        Makes the rules beyond the schema, once for each owner; none are tried without.
 
     Raises
     ------
@@ -380,196 +220,180 @@ def read_package(
     NotFound
         It holds nothing of `owner_cvr`.
     """
-    package = _survey(Intake(source, limits or Limits(), _DOCUMENT))
+    package = opened(Intake(source, limits or Limits(), _DOCUMENT), strict=strict, rules=rules)
     if owner_cvr is not None:
         owners = tuple(owner for owner in package.owners if owner.cvr == owner_cvr)
         if not owners:
             raise NotFound(f"The package holds nothing of the owner {owner_cvr[:20]}.")
         package.owners = owners
+        package._only = owner_cvr
     return package
 
 
-def answer_of(intake: Intake, owner_cvr: str) -> Answer:
+def answer_of(
+    intake: Intake, owner_cvr: str, *, strict: bool = False, rules: RuleFactory | None = None
+) -> Answer:
     """Return one owner's answer out of a package; see :meth:`Package.answer_for`."""
-    return _survey(intake).answer_for(owner_cvr)
+    return opened(intake, strict=strict, rules=rules).answer_for(owner_cvr)
 
 
-def _members(file: Any, limits: Limits) -> Iterator[etree._Element]:
-    """Yield the feature elements of a package."""
-    children = root_and_children(file, limits, (PACKAGE_ROOT,))
+def opened(intake: Intake, *, strict: bool = False, rules: RuleFactory | None = None) -> Package:
+    """Read everything of a package but its features; the document of `intake` is ``consolidated.gml``."""
+    survey = Survey(intake)
+    with intake.open() as file:
+        for element in members_of(file, intake.limits):
+            survey.take(element)
+    survey.finish()
+    report = Report()
+    report.extend(survey.findings)
+    names = tuple(name for name in intake.members if name not in survey.own_members)
+    return Package(survey.enquiry, survey.owners, report, names, intake, survey, strict, rules)
+
+
+def members_of(file: IO[bytes], limits: Limits) -> Iterator[etree._Element]:
+    """Yield the feature elements of a package, whatever their members are called."""
+    children = root_and_children(file, limits, PACKAGE_ROOTS, plural=_PLURAL)
     next(children)
     for member in children:
-        yield from member
+        name = local_name(member)
+        if name in ("featureMember", "member", "featureMembers", "members"):
+            yield from member
+        elif name != "boundedBy":
+            yield member
 
 
-def _survey(intake: Intake) -> Package:
-    """Read everything of a package but its features."""
-    survey = _Survey()
-    with intake.open() as file:
-        for element in _members(file, intake.limits):
-            survey.take(element)
-    statuses = _statuses(intake)
-    owners = tuple(
-        replace(
-            owner,
-            indberetnings_no=tuple(survey.numbers.get(owner.cvr, ())) or ("1",),
-            status=statuses.get(owner.cvr) or status_text(owner.response_type),
-        )
-        for owner in survey.owners.values()
-    )
-    return Package(survey.enquiry(), owners, intake, "1.0.0" if survey.old else catalogue().model)
+class _Readers:
+    """Reads the features of all owners, each by a reader of his own that shares the report."""
 
+    def __init__(
+        self,
+        intake: Intake,
+        survey: Survey,
+        strict: bool,
+        rules: RuleFactory | None,
+        report: Report,
+        keep_rows: bool,
+        area: shapely.Geometry | None = None,
+    ) -> None:
+        self.ownerless = 0
+        self._survey = survey
+        self._attached = intake.is_zip
+        self._strict = strict
+        self._rules = rules
+        self._report = report
+        self._keep_rows = keep_rows
+        self._area = area
+        self._readers: dict[str, ElementReader] = {}
+        self._numbers: dict[str, list[str]] = {}
+        self._held = 0
+        shapely.prepare(area)
 
-class _Survey:
-    """Collects enquiry and owners while a package goes by."""
-
-    def __init__(self) -> None:
-        self.owners: dict[str, PackageOwner] = {}
-        self.numbers: dict[str, list[str]] = {}
-        self.old = False
-        self._dig: EnquiryInfo | None = None
-        self._times: dict[str, datetime] = {}
-
-    def enquiry(self) -> EnquiryInfo | None:
-        if self._dig is None:
-            return None
-        created, changed = self._times.get("oprettet_dato"), self._times.get("aendret_dato")
-        return replace(self._dig, created_at=created, changed_at=changed)
-
-    def take(self, element: etree._Element) -> None:
-        name = etree.QName(element).localname
-        if name == "Graveforesp":
-            self._dig = _enquiry(element)
-        elif name == "Ledningspakke":
-            for field in ("oprettet_dato", "aendret_dato"):
-                text = dig_text(element, field)
-                if text:
-                    self._times[field] = _moment(text)
-        else:
-            cvr = _mark(element, "ledningsejer") or _text(element, "cvr")
-            if re.fullmatch(r"[0-9]{8}", cvr):
-                self._take_owned(name, cvr, element)
-
-    def _take_owned(self, name: str, cvr: str, element: etree._Element) -> None:
-        owner = self.owners.setdefault(cvr, PackageOwner(cvr, ""))
-        number = _mark(element, "indberetningsNr")
-        if name == "UtilityOwner":
-            self.owners[cvr] = replace(
-                owner, name=_mark(element, "companyName"), folder_name=_mark(element, "folderName")
+    def _reader(self, cvr: str) -> ElementReader:
+        reader = self._readers.get(cvr)
+        if reader is None:
+            model = self._survey.model_of(cvr)
+            rules = self._rules(model) if self._rules else None
+            if self._area is not None:
+                rules = _InArea(self._area, rules)
+            reader = ElementReader(
+                cvr, self._report, model, strict=self._strict, rules=rules, keep_rows=self._keep_rows
             )
+            self._readers[cvr] = reader
+            self._numbers[cvr] = []
+        return reader
+
+    def reserve(self, contact: etree._Element, cvr: str, only: str | None) -> None:
+        """Note a contact that stands for itself, so that features may refer to it."""
+        if cvr and only in (None, cvr):
+            self._reader(cvr).reserve(contact.get(_GML_ID) or "")
+
+    def feature(
+        self, cvr: str, number: str, element: etree._Element
+    ) -> Iterator[tuple[FeatureBatch, list[str]]]:
+        reader = self._reader(cvr)
+        before = len(reader.rows)
+        reader.feature(element)
+        after = len(reader.rows)
+        if after == before:
             return
-        if number and number not in self.numbers.setdefault(cvr, []):
-            self.numbers[cvr].append(number)
-        if name == "UtilityPackageInfo":
-            self.owners[cvr] = _with_info(owner, element)
-        elif name == "Kontaktprofil":
-            if owner.contact is None:
-                self.owners[cvr] = replace(owner, contact=_contact(cvr, element))
-        elif "/LER/1/" in str(element.tag):
-            self.old = True
+        self._numbers[cvr].append(number)
+        self._held += 1
+        if after >= BATCH_ROWS:
+            yield from self._full(cvr)
+        elif self._held >= _MOST_HELD_ROWS:  # many owners with few rows each
+            for one in self._readers:
+                yield from self._full(one)
+
+    def _full(self, cvr: str) -> Iterator[tuple[FeatureBatch, list[str]]]:
+        for batch in self._readers[cvr].full_batches(1):
+            numbers, self._numbers[cvr] = self._numbers[cvr], []
+            self._held -= len(batch)
+            yield batch, numbers
+
+    def finish(self, only: str | None) -> Iterator[tuple[FeatureBatch, list[str]]]:
+        for cvr in self._readers:
+            yield from self._full(cvr)
+        for cvr, reader in self._readers.items():
+            reader.finish(extract=True)
+            self._check_attachments(cvr, reader)
+        if self.ownerless:
+            self._report.add(ownerless(self.ownerless, kept=only in (None, UNKNOWN_OWNER)))
+
+    def _check_attachments(self, cvr: str, reader: ElementReader) -> None:
+        if not self._attached:
+            return
+        for path, feature_id, line in reader.files:
+            if self._survey.attachment_of(cvr, path) is None:
+                self._report.add(missing_attachment(path, cvr, feature_id, line))
 
 
-def _enquiry(element: etree._Element) -> EnquiryInfo:
-    methods = tuple(part.strip() for part in dig_text(element, "graveart_id").split(",") if part.strip())
-    return EnquiryInfo(
-        number=_mark(element, "orderNo"),
-        polygon=shapely.to_wkb(dig_polygon(element), byte_order=1),
-        period_from=dig_date(element, "graveperiode_fra"),
-        period_to=dig_date(element, "graveperiode_til"),
-        methods=methods,
-        description=dig_text(element, "bemaerkning"),
-        methods_other=dig_text(element, "graveart_andet"),
-    )
+class _InArea:
+    """Finds the features that do not touch the dig area (to a centimetre); passes each on to other rules."""
+
+    _AT_ONCE = 1000
+    _TOLERANCE_M = 0.01
+
+    def __init__(self, area: shapely.Geometry, rules: FeatureRules | None) -> None:
+        self._area = area
+        self._rules = rules
+        self._held: list[tuple[str, str, int | None, Shape]] = []
+        self._found: list[Finding] = []
+
+    def feature(
+        self,
+        entry: FeatureClass,
+        gml_id: str,
+        properties: Mapping[str, Any],
+        shape: Shape | None,
+        line: int | None,
+    ) -> Iterable[Finding]:
+        """Hold the geometry of a line, trace or component back to be tried together with others."""
+        if shape is not None and entry.kind in _PLACED:
+            self._held.append((entry.name, gml_id, line, shape))
+            if len(self._held) >= self._AT_ONCE:
+                self._try()
+        return () if self._rules is None else self._rules.feature(entry, gml_id, properties, shape, line)
+
+    def finish(self) -> Iterable[Finding]:
+        """Return the findings about the whole, and those that lie outside."""
+        self._try()
+        yield from self._found
+        if self._rules is not None:
+            yield from self._rules.finish()
+
+    def _try(self) -> None:
+        held, self._held = self._held, []
+        if not held:
+            return
+        shapes = shapely.from_wkb([_flat(shape) for *_, shape in held], on_invalid="ignore")
+        outside = np.flatnonzero(~shapely.intersects(self._area, shapes) & ~shapely.is_missing(shapes))
+        for row in outside:
+            name, gml_id, line, shape = held[row]
+            if shapely.distance(self._area, shapes[row]) > self._TOLERANCE_M:
+                place = (shape.vertices[0], shape.vertices[1])
+                self._found.append(outside_area(name, gml_id, line, place))
 
 
-def _mark(element: etree._Element, name: str) -> str:
-    """Return the text of a child without namespace."""
-    return (element.findtext(name) or "").strip()
-
-
-def _text(element: etree._Element, name: str) -> str:
-    """Return the text of a child in the namespace of its parent."""
-    return element.findtext(f"{{{etree.QName(element).namespace}}}{name}") or ""
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UnreadableFile("A time in the package cannot be read.", details={"found": text[:80]}) from error
-
-
-def _with_info(owner: PackageOwner, element: etree._Element) -> PackageOwner:
-    kind = _text(element, "type")
-    valid_to = _text(element, "gyldigTil")
-    expected = _text(element, "forventetAfleveringstidspunkt") or _text(
-        element, "forventetAfleveringtidspunkt"
-    )
-    info = element.find(f"{{{etree.QName(element).namespace}}}typeSupplerendeInfo")
-    return replace(
-        owner,
-        response_type=ResponseType(kind) if kind in set(ResponseType) else None,
-        valid_to=_moment(valid_to).date() if valid_to else None,
-        expected_at=_moment(expected) if expected else None,
-        supplementary_info=None if info is None else info.text or "",
-    )
-
-
-def _contact(cvr: str, element: etree._Element) -> Contact:
-    own_id = (element.get("{http://www.opengis.net/gml/3.2}id") or "").removeprefix(f"c{cvr}.")
-    return Contact(
-        _text(element, "navn"),
-        _text(element, "telefonnummer"),
-        _text(element, "mailadresse"),
-        "" if own_id == "kontakt" else own_id,
-    )
-
-
-def _statuses(intake: Intake) -> dict[str, str]:
-    """Return each owner's status out of the status list, where the source is a package with one."""
-    name = next((one for one in intake.members if one.rpartition("/")[2] == _STATUS_LIST), None)
-    if name is None:
-        return {}
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(intake.attachment(name), parser)
-    except etree.XMLSyntaxError as error:
-        raise UnreadableFile(f"{_STATUS_LIST} is not well-formed XML.") from error
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise UnreadableFile(f"{_STATUS_LIST} declares a document type.")
-    return {
-        owner.findtext("CVR", ""): owner.findtext("Interesseområde/Status", "")
-        for owner in root.iter("Ledningsejer")
-    }
-
-
-def _owner_batches(
-    intake: Intake, cvr: str, model: str, report: Report, keep_rows: bool
-) -> Iterator[FeatureBatch]:
-    """Read the features of one owner out of a package."""
-    reader = ElementReader(cvr, report, model, keep_rows=keep_rows)
-    classes = own_classes()
-    foreign = 0
-    with intake.open() as file:
-        for element in _members(file, intake.limits):
-            entry = classes.get(element.tag)
-            if _mark(element, "ledningsejer") != cvr:
-                foreign += entry is not None and element.find("ledningsejer") is None
-                continue
-            if entry is not None and entry[0].name == "Kontaktprofil":
-                reader.reserve(element.get("{http://www.opengis.net/gml/3.2}id") or "")
-            elif etree.QName(element).localname not in ("UtilityOwner", "UtilityPackageInfo"):
-                reader.feature(element)
-                yield from reader.full_batches()
-    yield from reader.full_batches(1)
-    reader.finish(extract=True)
-    if foreign:
-        report.add(
-            Finding(
-                "LER-PACKAGE-OWNER",
-                Severity.WARNING,
-                f"{foreign} features of the package name no owner and were left out.",
-                f"{foreign} objekter i pakken nævner ingen ejer og er udeladt.",
-                found=str(foreign),
-            )
-        )
+def _flat(shape: Shape) -> bytes:
+    xyz = np.frombuffer(shape.vertices, dtype=np.float64).reshape(-1, 3)
+    return wkb(shape.kind, shape.parts, np.ascontiguousarray(xyz[:, :2]).tobytes())

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import shapely
 from lxml import etree
 
@@ -21,7 +22,7 @@ from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
 from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.model import escape
 
-__all__ = ["LERGML", "DigRequest", "dig_polygon", "read_request", "write_request"]
+__all__ = ["LERGML", "DigRequest", "dig_area", "dig_polygon", "read_request", "write_request"]
 
 LERGML = "http://www.ler.dk/ler"
 _LERGML = f"{{{LERGML}}}"
@@ -186,16 +187,44 @@ def dig_polygon(element: etree._Element) -> shapely.Polygon:
     InvalidGeometry
         It is missing, crosses itself, is not finite or lies outside Denmark.
     """
-    polygons = [one for one in element.iter() if etree.QName(one).localname == "Polygon"]
-    if not polygons:
-        raise InvalidGeometry("The request has no polygon.")
-    areas = [_polygon(one) for one in polygons]
+    areas = [_checked(one) for one in _polygons(element)]
     merged = areas[0] if len(areas) == 1 else shapely.union_all(areas)
     if not isinstance(merged, shapely.Polygon):
         raise InvalidGeometry(
             "The polygons of the request do not make one area.", hint="Send them one by one."
         )
     return merged
+
+
+def dig_area(element: etree._Element) -> tuple[shapely.Polygon | shapely.MultiPolygon, str]:
+    """Return the area of a ``Graveforesp`` as a package has it, and what had to be mended.
+
+    Raises
+    ------
+    InvalidGeometry
+        It is missing, is not finite, lies outside Denmark, or nothing is left of it.
+    """
+    written = _polygons(element)
+    mended = ""
+    for position, polygon in enumerate(written):
+        if not np.isfinite(shapely.get_coordinates(polygon)).all():
+            raise InvalidGeometry("A coordinate of the polygon is not a finite number.")
+        if not shapely.is_valid(polygon):
+            mended = shapely.is_valid_reason(polygon)
+            written[position] = shapely.buffer(shapely.make_valid(polygon), 0)
+    merged = shapely.union_all(written)
+    if not isinstance(merged, shapely.Polygon | shapely.MultiPolygon) or shapely.is_empty(merged):
+        raise InvalidGeometry("The polygon encloses nothing.")
+    require_denmark(merged)
+    return (written[0] if len(written) == 1 and not mended else merged), mended
+
+
+def _polygons(element: etree._Element) -> list[Any]:
+    """Return the polygons below an element as they are written."""
+    found = [one for one in element.iter() if etree.QName(one).localname in ("Polygon", "PolygonPatch")]
+    if not found:
+        raise InvalidGeometry("The request has no polygon.")
+    return [_polygon(one) for one in found]
 
 
 def _polygon(element: etree._Element) -> shapely.Polygon:
@@ -208,10 +237,9 @@ def _polygon(element: etree._Element) -> shapely.Polygon:
     if sum(map(len, rings)) > _MAX_VERTICES:
         raise InvalidGeometry(f"The polygon has more than {_MAX_VERTICES} points.")
     try:
-        polygon = shapely.Polygon(rings[0], rings[1:])
+        return shapely.Polygon(rings[0], rings[1:])
     except (ValueError, shapely.GEOSException) as error:
         raise InvalidGeometry("The polygon is not closed.") from error
-    return _checked(polygon)
 
 
 def _ring(ring: etree._Element, polygon: etree._Element) -> list[tuple[float, float]]:
@@ -220,6 +248,8 @@ def _ring(ring: etree._Element, polygon: etree._Element) -> list[tuple[float, fl
     for child in ring:
         name = etree.QName(child).localname
         text = child.text or ""
+        if name == "coord":  # GML 2 with an element for each number
+            text, name = " ".join(one.text or "" for one in child), "pos"
         tuples = text.split() if name == "coordinates" else []
         if tuples and all("," in one for one in tuples):
             dimension = tuples[0].count(",") + 1
