@@ -405,15 +405,36 @@ def enquiry(store: Store, access: Access, number: str) -> Enquiry:
         return _for_reader(access, _load(connection, number))
 
 
-def list_enquiries(store: Store, access: Access, *, limit: int = 100) -> list[Enquiry]:
-    """Return the enquiries that `access` may see, newest first."""
+def list_enquiries(
+    store: Store, access: Access, *, limit: int = 100, status: AnswerStatus | None = None
+) -> list[Enquiry]:
+    """Return the enquiries that `access` may see, newest first.
+
+    Parameters
+    ----------
+    status
+        Only those with an answer in this state; for an owner his own answer counts. Of the states in which an
+        answer is still expected, only enquiries that have not expired, and the one filed first stands first.
+    """
+    table = schema.enquiries
+    wanted, order = _visible(access), (table.c.filed_at.desc(), table.c.number.desc())
+    if status is not None:
+        wanted = wanted.where(table.c.number.in_(_answered_so(access, status)))
+        if not status.final:
+            wanted = wanted.where(table.c.valid_to > timestamp(datetime.now(UTC)))
+            order = (table.c.filed_at.asc(), table.c.number.asc())
     with store.read() as connection:
-        numbers = connection.scalars(
-            _visible(access)
-            .order_by(schema.enquiries.c.filed_at.desc(), schema.enquiries.c.number.desc())
-            .limit(limit)
-        ).all()
+        numbers = connection.scalars(wanted.order_by(*order).limit(limit)).all()
         return [_for_reader(access, _load(connection, number)) for number in numbers]
+
+
+def _answered_so(access: Access, status: AnswerStatus) -> sa.Select[Any]:
+    """Select the enquiries that have an answer in a state; an owner's own one, unless he sees all."""
+    table = schema.answers
+    found = sa.select(table.c.enquiry).where(table.c.status == str(status))
+    if access.has(Role.OWNER) and not access.has(Role.ADMIN):
+        return found.where(table.c.owner_cvr == access.organisation)
+    return found
 
 
 def _visible(access: Access) -> sa.Select[Any]:
