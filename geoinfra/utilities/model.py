@@ -259,10 +259,17 @@ class FeatureRows:
         promoted: list[dict[str, Any]] = []
         for (entry, gml_id, properties, _), element in zip(rows, elements, strict=True):
             ordered = _ordered(entry, properties)
-            promoted.append(_promoted(entry, ordered))
+            values: dict[str, Any] = {
+                "feature_class": entry.name,
+                "kind": entry.kind,
+                "supply": entry.supply or None,
+            }
+            columns["gml"].append(self._element(entry, gml_id, ordered, element, values).encode())
+            if entry.kind == "trace":
+                values["supply"] = _supply_of_trace(ordered)
+            promoted.append(values)
             columns["gml_id"].append(gml_id)
             columns["properties"].append(orjson.dumps(ordered).decode())
-            columns["gml"].append(self._element(entry, gml_id, ordered, element).encode())
         columns["owner_cvr"] = [self.owner_cvr] * len(rows)
         columns["geometry_source"] = [None if wkb is None else "own" for wkb in geometry]
         for name, column in columns.items():
@@ -271,26 +278,92 @@ class FeatureRows:
         ids = [f"{self.owner_cvr}.{row[1]}" for row in rows]
         return FeatureBatch(UTILITY_FEATURES, ids, geometry, columns, heights, self.owner_cvr)
 
-    def _element(self, entry: FeatureClass, gml_id: str, properties: Mapping[str, Any], geometry: str) -> str:
-        """Write the canonical element of a feature."""
+    def _element(
+        self,
+        entry: FeatureClass,
+        gml_id: str,
+        properties: Mapping[str, Any],
+        geometry: str,
+        values: dict[str, Any],
+    ) -> str:
+        """Write the canonical element of a feature, and put what has a column of its own into `values`."""
         writer = _ElementWriter(self._prefix, gml_id)
+        slots = _slots(entry.name)
         pieces = [f'<{entry.qname} gml:id="{self._prefix}{gml_id}">']
-        place = entry.position[entry.geometry.name] if entry.geometry and geometry else -1
+        place = entry.position[entry.geometry.name] if entry.geometry and geometry else 1000
         for name, value in properties.items():
-            if 0 <= place < entry.position[name]:
+            slot = slots[name]
+            if slot.position > place:
                 pieces.append(_wrapped(entry.geometry, geometry))
-                place = -1
-            attribute = entry.attributes[name]
+                place = 1000
+            if slot.column:
+                _promote(slot.column, value, values)
             if type(value) is str:
-                pieces.append(writer.write_text(attribute, value))
-            elif attribute.repeated:
-                pieces += [writer.write(attribute, one) for one in value]
+                piece = slot.written.get(value)
+                pieces.append(slot.remember(value, writer, value) if piece is None else piece)
+            elif slot.is_measure and (key := _measure_key(value)) is not None:
+                piece = slot.written.get(key)
+                pieces.append(slot.remember(key, writer, value) if piece is None else piece)
+            elif slot.attribute.repeated:
+                pieces += [writer.write(slot.attribute, one) for one in value]
             else:
-                pieces.append(writer.write(attribute, value))
-        if place >= 0:
+                pieces.append(writer.write(slot.attribute, value))
+        if place < 1000:
             pieces.append(_wrapped(entry.geometry, geometry))
         pieces.append(f"</{entry.qname}>")
         return "".join(pieces)
+
+
+_MEMORY = 4096
+
+
+def _measure_key(value: Any) -> tuple[Any, Any] | None:
+    """Return what tells a plain measure from others, or ``None`` for anything else."""
+    if type(value) is not dict or len(value) != 2:
+        return None
+    number, uom = value.get("value"), value.get("uom")
+    return (number, uom) if type(number) in (int, float) and type(uom) is str else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """An attribute of a class as it is written.
+
+    Attributes
+    ----------
+    column
+        Column of the dataset that repeats it, or empty.
+    written
+        XML of texts and measures written before.
+    """
+
+    attribute: Attribute
+    position: int
+    column: str
+    is_measure: bool
+    written: dict[Any, str]
+
+    def remember(self, key: Any, writer: _ElementWriter, value: Any) -> str:
+        """Write a value, and keep its XML for the next one like it."""
+        piece = writer.write(self.attribute, value)
+        if len(self.written) < _MEMORY:
+            self.written[key] = piece
+        return piece
+
+
+@lru_cache(maxsize=64)
+def _slots(feature_class: str) -> Mapping[str, _Slot]:
+    entry = catalogue().feature_class(feature_class)
+    return {
+        attribute.name: _Slot(
+            attribute,
+            entry.position[attribute.name],
+            _PROMOTED.get(attribute.name, ""),
+            attribute.type == "measure" and not attribute.repeated,
+            {},
+        )
+        for attribute in entry.attributes.values()
+    }
 
 
 _MEMBERS = (
@@ -401,7 +474,7 @@ def _encode_shapes(
     return geometries, heights_m, texts
 
 
-_PROMOTED_TEXT = {
+_PROMOTED = {
     "type": "type",
     "driftsstatus": "status",
     "fareklasse": "hazard",
@@ -409,35 +482,29 @@ _PROMOTED_TEXT = {
     "noejagtighedsklasseVertikal": "vertical_accuracy_class",
     "indtegningsmetode": "drawing_method",
     "niveau": "level",
-}
-_PROMOTED_MEASURE = {
+    "etableringstidspunkt": "established",
     "udvendigDiameter": "diameter_mm",
     "vejledendeDybde": "depth_mm",
     "spaendingsniveau": "voltage_kv",
 }
+"""The scalar columns that repeat attributes."""
 
 
-def _promoted(entry: FeatureClass, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scalar columns that are derived from the attributes."""
-    values: dict[str, Any] = {"feature_class": entry.name, "kind": entry.kind, "supply": entry.supply or None}
-    for name, value in properties.items():
-        if isinstance(value, str):
-            column = _PROMOTED_TEXT.get(name)
-            if column:
-                values[column] = value
-            elif name == "etableringstidspunkt":
-                values["established"] = value
-        elif isinstance(value, dict):
-            column = _PROMOTED_MEASURE.get(name)
-            if column and "value" in value:
-                values[column] = float(value["value"])
-            elif name == "etableringstidspunkt":
-                before = "<" if value.get("indeterminate") == "before" else ""
-                values["established"] = before + str(value.get("value", ""))
-    if entry.kind == "trace":
-        first = (properties.get("forsyningsart") or [None])[0]
-        values["supply"] = catalogue().supplies.get(first, "other") if isinstance(first, str) else "unknown"
-    return values
+def _promote(column: str, value: Any, values: dict[str, Any]) -> None:
+    """Put an attribute into its scalar column; what is void leaves it empty."""
+    if isinstance(value, str):
+        values[column] = value
+    elif isinstance(value, dict) and "value" in value:
+        if column == "established":
+            before = "<" if value.get("indeterminate") == "before" else ""
+            values[column] = f"{before}{value['value']}"
+        else:
+            values[column] = float(value["value"])
+
+
+def _supply_of_trace(properties: Mapping[str, Any]) -> str:
+    first = (properties.get("forsyningsart") or [None])[0]
+    return catalogue().supplies.get(first, "other") if isinstance(first, str) else "unknown"
 
 
 class _ElementWriter:
@@ -459,14 +526,6 @@ class _ElementWriter:
                 f"The value of '{attribute.name}' is not a {attribute.type}.",
                 details={"where": f"{self._gml_id}/{attribute.name}", "found": repr(value)[:200]},
             ) from error
-
-    def write_text(self, attribute: Attribute, value: str) -> str:
-        """Return the element of a text; those of code lists are remembered."""
-        if attribute.type == "code":
-            return _code_element(attribute.qname, value)
-        if attribute.type in _TEXTUAL:
-            return f"<{attribute.qname}>{escape(value)}</{attribute.qname}>"
-        return self.write(attribute, value)
 
     def _nil(self, attribute: Attribute, value: Mapping[str, Any]) -> str:
         reason = f' nilReason="{escape(str(value["reason"]))}"' if "reason" in value else ""
@@ -522,14 +581,6 @@ class _ElementWriter:
         )
         start = f'<{name}><ler:Kontaktprofil gml:id="{self._prefix}{own_id}">'
         return f"{start}{fields}</ler:Kontaktprofil></{name}>"
-
-
-_TEXTUAL = frozenset(("text", "uri", "date", "datetime", "instant"))
-
-
-@lru_cache(maxsize=4096)
-def _code_element(name: str, value: str) -> str:
-    return f"<{name}>{escape(value)}</{name}>"
 
 
 HEIGHT_SRS_NAME = "http://www.opengis.net/def/crs/EPSG/0/5799"
