@@ -183,7 +183,7 @@ def _registered(batch: FeatureBatch) -> VertexHeights:
     return VertexHeights(xy, heights, sources, rows, *_runs(geometries))
 
 
-def _registered_heights(batch: FeatureBatch, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _registered_heights(batch: FeatureBatch, counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """Join the height arrays of the rows, NaN for rows without."""
     held = batch.heights_m or [None] * len(batch)
     pieces = []
