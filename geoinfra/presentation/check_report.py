@@ -23,7 +23,7 @@ __all__ = ["Language", "page_policy", "report_html", "report_text"]
 Language = Literal["da", "en"]
 
 _ROWS_OPEN = 8  # more than these are folded away
-_TEXT_ROWS = 20
+_TEXT_ROWS = 10
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 _TEXTS: dict[str, tuple[str, str]] = {
     "refused": ("Afvist", "Refused"),
@@ -61,11 +61,14 @@ _NOUNS = {
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Findings of one kind; a text that all of them share is said once."""
+    """Findings of one kind; a text that all of them share is said once.
+
+    `rules` are the standard's own names of what is broken.
+    """
 
     severity: Severity
     code: str
-    rule: str
+    rules: tuple[str, ...]
     title: str
     hint: str
     findings: tuple[Finding, ...]
@@ -188,9 +191,9 @@ def _is_cut(report: Report) -> bool:
 
 def _groups(report: Report, words: _Words) -> list[_Group]:
     """Put findings of one kind together, the worst kinds first and then the most frequent."""
-    kinds: dict[tuple[Severity, str, str], list[Finding]] = {}
+    kinds: dict[tuple[Severity, str], list[Finding]] = {}
     for finding in report.findings:
-        kinds.setdefault((finding.severity, finding.code, finding.rule), []).append(finding)
+        kinds.setdefault((finding.severity, finding.code), []).append(finding)
     groups = [_group(findings, words) for findings in kinds.values()]
     return sorted(groups, key=lambda group: (_ORDER.index(group.severity), -len(group.findings)))
 
@@ -199,11 +202,10 @@ def _group(findings: list[Finding], words: _Words) -> _Group:
     first = findings[0]
     known = advice(first.code)
     in_danish = words.language == "da"
-    title = (known.title_da if in_danish else known.title) if known and not first.rule else ""
+    title = (known.title_da if in_danish else known.title) if known else words.message(first)
     hint = (first.hint_da if in_danish else "") or first.hint
-    return _Group(
-        first.severity, first.code, first.rule, title or words.message(first), hint, tuple(findings)
-    )
+    rules = tuple(dict.fromkeys(one.rule for one in findings if one.rule))
+    return _Group(first.severity, first.code, rules, title, hint, tuple(findings))
 
 
 # ------------------------------------------------------------------ lines
@@ -211,7 +213,7 @@ def _group(findings: list[Finding], words: _Words) -> _Group:
 
 def _text_group(group: _Group, words: _Words) -> Iterator[str]:
     name = _NOUNS[group.severity][0 if words.language == "da" else 1][0].upper()
-    marks = " ".join(filter(None, (group.code, group.rule)))
+    marks = " ".join(filter(None, (group.code, *group.rules)))
     yield f"{name}  {group.title}  [{marks}]  × {words.number(len(group.findings))}"
     if group.hint:
         yield f"  {words('hint')}: {group.hint}"
@@ -270,7 +272,7 @@ def _overview(groups: list[_Group], words: _Words) -> str:
 
 def _section(number: int, group: _Group, words: _Words) -> str:
     noun = words.count(len(group.findings), group.severity)
-    names = " ".join(f"<code>{_shown(name)}</code>" for name in (group.rule, group.code) if name)
+    names = " ".join(f"<code>{_shown(name)}</code>" for name in (*group.rules, group.code))
     rule = f"<dt>{escape(words('rule'))}</dt><dd>{names}</dd>"
     hint = f"<dt>{escape(words('hint'))}</dt><dd>{_shown(group.hint)}</dd>" if group.hint else ""
     expected = group.shared(lambda one: one.expected)

@@ -11,6 +11,7 @@ __all__ = [
     "ContactDocument",
     "EnquiryDocument",
     "FindingDocument",
+    "KindDocument",
     "PeriodDocument",
     "ReportDocument",
     "describe",
@@ -80,6 +81,13 @@ class FindingDocument(BaseModel):
     position: tuple[float, float] | None = Field(None, description="Easting, northing; EPSG:25832")
 
 
+class KindDocument(BaseModel):
+    """What a kind of finding is called."""
+
+    title: str
+    title_da: str
+
+
 class ReportDocument(BaseModel):
     """What a check found; `errors` refuse the delivery."""
 
@@ -87,6 +95,7 @@ class ReportDocument(BaseModel):
     errors: int
     warnings: int
     findings: list[FindingDocument]
+    kinds: dict[str, KindDocument] = Field(description="By the code of the findings")
 
 
 def describe(openapi: dict[str, Any], today: date) -> None:

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import InvalidInput, NotAuthenticated, NotFound, TooLarge
+from geoinfra.errors import InvalidInput, NotAuthenticated, NotFound, Report, TooLarge
 from geoinfra.flows.addresses import search_addresses
 from geoinfra.flows.answers import store_answer
 from geoinfra.flows.deliveries import deliver
@@ -33,6 +33,8 @@ from geoinfra.presentation.check_report import page_policy, report_html
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import list_organisations
 from geoinfra.utilities.check import check_file
+from geoinfra.utilities.check.advice import advice
+from geoinfra.utilities.enquiry import AnswerStatus
 from geoinfra.utilities.formats.intake import Limits
 from services.security import Security
 from services.settings import Settings
@@ -119,11 +121,18 @@ def _file(store: Store, access: Access, document: dict[str, Any], key: str | Non
 
 @router.get("/api/enquiries", tags=["Dig enquiries"], summary="List the enquiries you may see")
 def get_enquiries(
-    store: StoreOf, access: AccessOf, limit: Annotated[int, Query(ge=1, le=500)] = 50
+    store: StoreOf,
+    access: AccessOf,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    status: Annotated[AnswerStatus | None, Query(description="Only those with an answer so.")] = None,
 ) -> Response:
-    """Newest first: an excavator sees his own, an owner those that concern him, an administrator all."""
+    """Newest first: an excavator sees his own, an owner those that concern him, an administrator all.
+
+    With `status=waiting` an owner gets the enquiries that he must still answer, the oldest first.
+    """
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
-    return PrivateJson({"items": [item.to_json() for item in list_enquiries(store, access, limit=limit)]})
+    found = list_enquiries(store, access, limit=limit, status=status)
+    return PrivateJson({"items": [item.to_json() for item in found]})
 
 
 @router.get("/api/enquiries/{number}", tags=["Dig enquiries"], summary="Read one enquiry")
@@ -258,7 +267,7 @@ async def post_check(
             lambda: check_file(path, strict=strict, limits=_CHECKED), limiter=_CHECKS
         )
     if not _wants_page(request):
-        return PrivateJson(report.to_json())
+        return PrivateJson({**report.to_json(), "kinds": _kinds(report)})
     page = report_html(report, language, name or ("Levering" if language == "da" else "Delivery"))
     headers = {
         "Cache-Control": "private, no-store",
@@ -266,6 +275,12 @@ async def post_check(
         "X-Content-Type-Options": "nosniff",
     }
     return HTMLResponse(page, headers=headers)
+
+
+def _kinds(report: Report) -> dict[str, dict[str, str]]:
+    """Return what each kind of finding in the report is called."""
+    known = {finding.code: advice(finding.code) for finding in report.findings}
+    return {code: {"title": one.title, "title_da": one.title_da} for code, one in known.items() if one}
 
 
 def _wants_page(request: Request) -> bool:

@@ -44,7 +44,8 @@ def check(client: httpx.Client, body: bytes, **query: Any) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "private, no-store"
     report: dict[str, Any] = answer.json()
-    assert set(report) == {"features", "errors", "warnings", "findings"}
+    assert set(report) == {"features", "errors", "warnings", "findings", "kinds"}
+    assert {one["code"] for one in report["findings"]} == set(report["kinds"])
     assert report["errors"] == sum(one["severity"] == "error" for one in report["findings"])
     return report
 
@@ -58,7 +59,7 @@ def zipped(**members: bytes) -> bytes:
 
 
 def test_a_clean_answer_has_no_findings(client: httpx.Client) -> None:
-    assert check(client, CLEAN) == {"features": 0, "errors": 0, "warnings": 0, "findings": []}
+    assert check(client, CLEAN) == {"features": 0, "errors": 0, "warnings": 0, "findings": [], "kinds": {}}
 
 
 def test_a_fault_is_told_with_rule_path_and_what_to_do_in_both_languages(client: httpx.Client) -> None:

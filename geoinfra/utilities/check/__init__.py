@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from geoinfra.errors import DataRefused, InvalidInput, Report, Severity
 from geoinfra.utilities.check.advice import advised
+from geoinfra.utilities.check.rules import BusinessRules
 from geoinfra.utilities.check.unreadable import unreadable
 from geoinfra.utilities.formats.intake import Limits
 from geoinfra.utilities.formats.ler import read_answer
@@ -54,7 +55,9 @@ def check_file(
         require_cvr(owner_cvr)
     report = Report()
     try:
-        document = read_answer(source, owner_cvr=owner_cvr or "00000000", limits=limits, strict=strict)
+        document = read_answer(
+            source, owner_cvr=owner_cvr or "00000000", limits=limits, strict=strict, rules=BusinessRules
+        )
         report = document.report
         document.scan()
     except DataRefused as refused:

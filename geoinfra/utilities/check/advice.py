@@ -1,4 +1,7 @@
-"""The names of the kinds of findings, and what to do about each: ``standards/utilities/findings.json``."""
+"""The names of the kinds of findings, and what to do about each.
+
+Those of the readers are in ``standards/utilities/findings.json``, those of LER's rules in their rule book.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import orjson
 
 from geoinfra.errors import Finding
 from geoinfra.standards import standards_path
+from geoinfra.utilities.check.rules import rule_book
 
 __all__ = ["Advice", "advice", "advised"]
 
@@ -27,10 +31,15 @@ class Advice:
 @lru_cache(maxsize=1)
 def _known() -> Mapping[str, Advice]:
     entries = orjson.loads(standards_path("utilities", "findings.json").read_bytes())
-    return {
-        code: Advice(entry["title"]["da"], entry["title"]["en"], entry["hint"]["da"], entry["hint"]["en"])
-        for code, entry in entries.items()
+    known = {
+        rule.code: Advice(rule.message_da, rule.message, rule.hint_da, rule.hint)
+        for rule in reversed(rule_book().rules)
+        if rule.where == "rules"
     }
+    for code, entry in entries.items():
+        title, hint = entry["title"], entry["hint"]
+        known[code] = Advice(title["da"], title["en"], hint["da"], hint["en"])
+    return known
 
 
 def advice(code: str) -> Advice | None:
