@@ -315,7 +315,7 @@ def _not_in(name: str, values: frozenset[str]) -> Test:
 def _other_than(name: str, values: frozenset[str]) -> Test:
     def test(properties: Properties, _: Shape | None) -> bool:
         value = properties.get(name, "")
-        return value is not None and _text(value) not in values
+        return value is not None and value != [] and _text(value) not in values
 
     return test
 
