@@ -1,6 +1,6 @@
 // The HTTP interface of the server, and its errors as sentences.
 
-import { t } from "./i18n.js";
+import { language, t } from "./i18n.js";
 
 /**
  * @typedef {{id: string, title: {da: string, en: string}, visibility: string, geometry: string, style: unknown, attribution?: string, tiles: string}} Collection
@@ -12,6 +12,11 @@ import { t } from "./i18n.js";
  *   period: {from: string, to: string}, methods: string[], description: string, owners: OwnerAnswer[],
  *   package: {state: "building" | "ready" | "failed" | null, ready: boolean, size_bytes?: number, features?: number, sha256?: string} | null}} Enquiry
  * @typedef {{text: string, lon: number, lat: number}} Address
+ * @typedef {{code: string, severity: "error" | "warning" | "info", message: string, message_da?: string, feature_id?: string,
+ *   line?: number, path?: string, expected?: string, found?: string, rule?: string, hint?: string, hint_da?: string,
+ *   position?: [number, number], index: number}} Finding `index` is its place in the report
+ * @typedef {{features: number, errors: number, warnings: number, findings: Finding[],
+ *   kinds: Record<string, {title: string, title_da: string}>}} CheckReport
  */
 
 /** An answer of the server that is not what was asked for, or no answer at all. */
@@ -112,3 +117,51 @@ export const packageLink = (number) =>
 
 /** @returns {Promise<{cvr: string, name: string}[]>} */
 export const listOwners = async () => (await call("/api/owners")).items;
+
+/** @param {File} file @param {boolean} strict */
+const checkAddress = (file, strict) => `/api/utilities/check?${new URLSearchParams({
+  language: language(), strict: String(strict), name: file.name.slice(0, 200),
+})}`;
+
+/**
+ * Check a delivery.
+ * @param {File} file
+ * @param {boolean} strict
+ * @param {(fraction: number) => void} onProgress how much of the file was sent; `fetch` does not tell
+ * @param {AbortSignal} signal
+ * @returns {Promise<CheckReport>}
+ */
+export function checkFile(file, strict, onProgress, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", checkAddress(file, strict));
+    const headers = { Accept: "application/json", ...authorisation(), ...csrf() };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(total ? loaded / total : 1));
+    request.upload.addEventListener("load", () => onProgress(1));
+    request.addEventListener("error", () => reject(new ApiError(0, t("error.network"))));
+    request.addEventListener("abort", () => reject(signal.reason));
+    request.addEventListener("load", () => {
+      if (request.status === 200) {
+        /** @type {CheckReport} */
+        const report = JSON.parse(request.responseText);
+        report.findings.forEach((finding, index) => { finding.index = index; });
+        resolve(report);
+        return;
+      }
+      const headers = { "Content-Type": request.getResponseHeader("content-type") ?? "" };
+      problemOf(new Response(request.responseText, { status: request.status, headers })).then(reject, reject);
+    });
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
+/** The report of a delivery as a page to keep. @param {File} file @param {boolean} strict @returns {Promise<Blob>} */
+export async function checkPage(file, strict) {
+  const headers = { Accept: "text/html", ...authorisation(), ...csrf() };
+  const response = await fetch(checkAddress(file, strict), { method: "POST", headers, body: file })
+    .catch(() => { throw new ApiError(0, t("error.network")); });
+  if (!response.ok) throw await problemOf(response);
+  return response.blob();
+}

@@ -349,7 +349,8 @@ export const isUtility = (collectionId) => EXPLAINED.has(collectionId);
  */
 export function styleFor(collections) {
   /** @type {Record<string, any>} */
-  const sources = { [ENQUIRY_SOURCE]: { type: "geojson", data: { type: "FeatureCollection", features: [] } } };
+  const sources = Object.fromEntries([ENQUIRY_SOURCE, CHECK_SOURCE].map((id) => (
+    [id, { type: "geojson", data: { type: "FeatureCollection", features: [] } }])));
   for (const collection of collections) sources[collection.id] = sourceFor(collection);
   return { version: 8, sources, layers: layersFor(collections) };
 }
@@ -359,7 +360,7 @@ function layersFor(collections) {
   const drawn = collections.flatMap(({ id }) => (DRAWINGS[id] ?? OTHER_DRAWING).map(({ level, layer }) => (
     { level, layer: { ...layer, id: `${id}/${layer.id}`, source: id, "source-layer": id } }
   )));
-  drawn.push(...ENQUIRY_AREA);
+  drawn.push(...ENQUIRY_AREA, ...CHECK_MARKS);
   drawn.sort((one, other) => one.level - other.level);
   return [{ id: "land", type: "background", paint: { "background-color": PAPER.land } }, ...drawn.map(({ layer }) => layer)];
 }
@@ -396,6 +397,19 @@ export const ENQUIRY_SOURCE = "enquiry-area";
 const ENQUIRY_AREA = [
   { level: 7.5, layer: { id: "enquiry-area/fill", type: "fill", source: ENQUIRY_SOURCE, paint: { "fill-color": PAPER.accent, "fill-opacity": 0.1 } } },
   { level: 8.5, layer: { id: "enquiry-area/edge", type: "line", source: ENQUIRY_SOURCE, paint: { "line-color": PAPER.accent, "line-width": 2, "line-dasharray": [2, 1.5] } } },
+];
+
+/** Places of the findings of a check: `severity`, and `chosen` for the one that is looked at. */
+export const CHECK_SOURCE = "check";
+
+const SEVERITY_COLOUR = expression(["match", ["get", "severity"], "error", "#a80b18", "warning", "#c68a12", PAPER.accent]);
+
+/** @type {{level: number, layer: any}[]} */
+const CHECK_MARKS = [
+  { level: 90, layer: { id: "check/ring", type: "circle", source: CHECK_SOURCE, filter: ["get", "chosen"],
+    paint: { "circle-radius": 17, "circle-color": SEVERITY_COLOUR, "circle-opacity": 0.16, "circle-stroke-color": SEVERITY_COLOUR, "circle-stroke-width": 2.5 } } },
+  { level: 91, layer: { id: "check/point", type: "circle", source: CHECK_SOURCE,
+    paint: { "circle-radius": 5.5, "circle-color": SEVERITY_COLOUR, "circle-stroke-color": "#ffffff", "circle-stroke-width": 2 } } },
 ];
 
 /** @param {Collection} collection */

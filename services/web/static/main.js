@@ -4,6 +4,7 @@ import { AttributionControl, GeolocateControl, Map as MapLibreMap, Marker, Navig
 
 import { actAs, authorisation, getConfig, listOwners, useToken } from "./api.js";
 import { addSigns, ENQUIRY_SOURCE, showCollections, styleFor } from "./cartography.js";
+import { CheckPanel } from "./check.js";
 import { byId, make, showError } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { dangerousLinesInView, ownerNames, showFeatures, utilityFeaturesAt } from "./features.js";
@@ -40,6 +41,11 @@ const status = new EnquiryStatus({
   leave: () => setEnquiryArea(null),
 });
 
+const check = new CheckPanel({
+  becomeOwner: () => void changeRole("owner"),
+  onPlace: () => map?.setPadding(padding()),
+});
+
 /** Room that the panel takes from the map, so that what is shown lies beside it. */
 function padding() {
   const panel = byId("panel");
@@ -65,6 +71,7 @@ async function loadConfig() {
   const next = await getConfig();
   config = next;
   form.configure(next);
+  check.configure(next);
   showRole(next);
   if (map) {
     showCollections(map, next.collections);
@@ -119,7 +126,7 @@ function showEnquiryArea(enquiry) {
 
 // Panel
 
-const TABS = ["enquiry", "mine", "layers"];
+const TABS = ["enquiry", "mine", "check", "layers"];
 
 /** @param {string} chosen @param {boolean} [focus] */
 function selectTab(chosen, focus = false) {
@@ -129,6 +136,7 @@ function selectTab(chosen, focus = false) {
     tab.tabIndex = name === chosen ? 0 : -1;
     byId(`view-${name}`).hidden = name !== chosen;
   }
+  check.show(chosen === "check");
   if (focus) byId(`tab-${chosen}`).focus();
 }
 
@@ -137,7 +145,7 @@ function startTabs() {
     const tab = byId(`tab-${name}`);
     tab.addEventListener("click", () => {
       selectTab(name);
-      if (name !== "enquiry") refreshLists();
+      if (name === "mine" || name === "layers") refreshLists();
     });
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: TABS.length - 1 }[event.key];
@@ -210,8 +218,10 @@ function startDrawing(made) {
     if (!WIDE.matches) openSheet(shape === null);
   });
   form.connect(made, drawing);
+  check.connect(made);
   made.on("click", (event) => {
-    if (drawing?.active || drawing?.area) return;
+    if (drawing?.active) return;
+    if (check.chooseAt(event.point) || drawing?.area) return;
     const features = utilityFeaturesAt(made, event.point);
     if (features.length) showFeatures(made, event.lngLat, features);
   });
