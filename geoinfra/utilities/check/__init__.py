@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from geoinfra.errors import DataRefused, InvalidInput, Report, Severity
 from geoinfra.utilities.check.advice import advised
-from geoinfra.utilities.check.rules import BusinessRules
+from geoinfra.utilities.check.rules import BusinessRules, named
 from geoinfra.utilities.check.unreadable import unreadable
 from geoinfra.utilities.formats.intake import Limits
 from geoinfra.utilities.formats.ler import read_answer
@@ -68,7 +68,7 @@ def check_file(
 
 
 def _ordered(report: Report) -> Report:
-    """Return the report with a hint at each finding, worst first."""
+    """Return the report with LER's name of the rule and a hint at each finding, worst first."""
     found = sorted(report.findings, key=lambda one: (_WEIGHT[one.severity], one.line or 0))
-    kept = [advised(one) for one in found]
+    kept = [advised(named(one)) for one in found]
     return Report(report.features, kept, report.errors, report.warnings, report.limit)
