@@ -102,6 +102,8 @@ class Intake:
         Bounds, checked before and while reading.
     wanted
         Base name of the document inside a zip; empty takes the first member ending in ``.gml``.
+    any_member
+        The document is chosen later (:meth:`choose`); any ``.gml`` or ``.xml`` will do for now.
 
     Attributes
     ----------
@@ -120,7 +122,9 @@ class Intake:
         There is no such document, or a bound is passed.
     """
 
-    def __init__(self, source: Path | BinaryIO, limits: Limits, wanted: str = "") -> None:
+    def __init__(
+        self, source: Path | BinaryIO, limits: Limits, wanted: str = "", *, any_member: bool = False
+    ) -> None:
         self.limits = limits
         self.members: tuple[str, ...] = ()
         self.documents: tuple[str, ...] = ()
@@ -136,7 +140,7 @@ class Intake:
         self.is_zip = self._box is not None
         if self._box is not None:
             weakref.finalize(self, self._box.close)
-            self._choose(self._box, wanted)
+            self._choose(self._box, wanted, (".gml", ".xml") if any_member else (".gml",))
 
     def _rewindable(self, source: BinaryIO) -> IO[bytes]:
         if source.seekable():
@@ -164,31 +168,31 @@ class Intake:
         with self._raw() as file:
             return file.read(4) in _ZIP_STARTS
 
-    def _choose(self, box: _Box, wanted: str) -> None:
+    def _choose(self, box: _Box, wanted: str, endings: tuple[str, ...]) -> None:
         """Find the document; a zip within the zip is looked into where there is none."""
-        documents = _documents(box.sizes, wanted)
+        documents = _documents(box.sizes, wanted, endings)
         if not documents:
-            inner = self._inner(box, wanted)
+            inner = self._inner(box, wanted, endings)
             if inner is not None:
                 self._box = box = inner
                 weakref.finalize(self, box.close)
-                documents = _documents(box.sizes, wanted)
+                documents = _documents(box.sizes, wanted, endings)
         self.members = tuple(box.sizes)
         self.documents = documents
-        if not documents:
+        if not documents and len(endings) == 1:
             raise UnreadableFile(
                 f"The zip file holds no {wanted or '.gml file'}.",
                 details={"found": ", ".join(self.members)[:200]},
             )
 
-    def _inner(self, box: _Box, wanted: str) -> _Box | None:
+    def _inner(self, box: _Box, wanted: str, endings: tuple[str, ...]) -> _Box | None:
         """Open the first zip in the box that holds the document; its content counts with that of the box."""
         taken = sum(box.sizes.values())
         count = len(box.sizes)
         for name in [one for one in box.sizes if one.lower().endswith(".zip")]:
             file = self._copied(box, name)
             inner = _Zip(file, self.limits, count, taken, file)
-            if _documents(inner.sizes, wanted):
+            if _documents(inner.sizes, wanted, endings):
                 return inner
             count, taken = count + len(inner.sizes), taken + sum(inner.sizes.values())
             inner.close()
@@ -222,8 +226,8 @@ class Intake:
             yield cast(IO[bytes], _Guarded(member))
 
     def choose(self, name: str) -> None:
-        """Make one of the members the document."""
-        others = (one for one in self.documents if one != name)
+        """Make one of the members the document; other GML files stay behind it."""
+        others = (one for one in self.documents if one != name and one.lower().endswith(".gml"))
         self.documents = (name, *others)
 
     def size_bytes(self, name: str) -> int:
@@ -250,9 +254,9 @@ class Intake:
         return content
 
 
-def _documents(sizes: Mapping[str, int], wanted: str) -> tuple[str, ...]:
+def _documents(sizes: Mapping[str, int], wanted: str, endings: tuple[str, ...]) -> tuple[str, ...]:
     names = [(name, PurePosixPath(name).name.lower()) for name in sizes]
-    return tuple(name for name, base in names if (base == wanted if wanted else base.endswith(".gml")))
+    return tuple(name for name, base in names if (base == wanted if wanted else base.endswith(endings)))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ _VERSION = re.compile(r"\d+(\.\d+){0,2}")
 
 
 def read_answer(
-    source: Path | BinaryIO,
+    source: Path | BinaryIO | Intake,
     *,
     owner_cvr: str,
     limits: Limits | None = None,
@@ -53,7 +53,7 @@ def read_answer(
     Parameters
     ----------
     source
-        Path or binary file: GML, or a zip that holds one ``.gml`` and its attachments.
+        Path or binary file: GML, or a zip that holds one ``.gml`` and its attachments; or one opened already.
     owner_cvr
         CVR number of the owner whose answer it is; of a package his part is taken.
     limits
@@ -76,12 +76,12 @@ def read_answer(
         A package holds nothing of this owner.
     """
     require_cvr(owner_cvr)
-    intake = Intake(source, limits or Limits())
+    intake = source if isinstance(source, Intake) else Intake(source, limits or Limits())
     with intake.open() as file:
         children = _document(file, intake.limits)
         root = next(children)
         if root.tag == PACKAGE_ROOT:
-            return answer_of(intake, owner_cvr)
+            return answer_of(intake, owner_cvr, strict=strict, rules=rules)
         report = Report()
         model = _model(root, report)
         reader = ElementReader(owner_cvr, report, model, strict=strict)

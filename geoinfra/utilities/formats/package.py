@@ -220,14 +220,8 @@ def read_package(
     NotFound
         It holds nothing of `owner_cvr`.
     """
-    package = opened(Intake(source, limits or Limits(), _DOCUMENT), strict=strict, rules=rules)
-    if owner_cvr is not None:
-        owners = tuple(owner for owner in package.owners if owner.cvr == owner_cvr)
-        if not owners:
-            raise NotFound(f"The package holds nothing of the owner {owner_cvr[:20]}.")
-        package.owners = owners
-        package._only = owner_cvr
-    return package
+    intake = Intake(source, limits or Limits(), _DOCUMENT)
+    return opened(intake, owner_cvr=owner_cvr, strict=strict, rules=rules)
 
 
 def answer_of(
@@ -237,17 +231,24 @@ def answer_of(
     return opened(intake, strict=strict, rules=rules).answer_for(owner_cvr)
 
 
-def opened(intake: Intake, *, strict: bool = False, rules: RuleFactory | None = None) -> Package:
+def opened(
+    intake: Intake, *, owner_cvr: str | None = None, strict: bool = False, rules: RuleFactory | None = None
+) -> Package:
     """Read everything of a package but its features; the document of `intake` is ``consolidated.gml``."""
     survey = Survey(intake)
     with intake.open() as file:
         for element in members_of(file, intake.limits):
             survey.take(element)
     survey.finish()
+    owners = survey.owners
+    if owner_cvr is not None:
+        owners = tuple(owner for owner in owners if owner.cvr == owner_cvr)
+        if not owners:
+            raise NotFound(f"The package holds nothing of the owner {owner_cvr[:20]}.")
     report = Report()
     report.extend(survey.findings)
     names = tuple(name for name in intake.members if name not in survey.own_members)
-    return Package(survey.enquiry, survey.owners, report, names, intake, survey, strict, rules)
+    return Package(survey.enquiry, owners, report, names, intake, survey, strict, rules, owner_cvr)
 
 
 def members_of(file: IO[bytes], limits: Limits) -> Iterator[etree._Element]:

@@ -262,7 +262,7 @@ def outside_area(name: str, gml_id: str, line: int | None, position: tuple[float
 
 
 def completeness(
-    owners: Sequence[PackageOwner], features: Mapping[str, int], listed: Collection[str] | None
+    owners: Sequence[PackageOwner], features: Mapping[str, int] | None, listed: Collection[str] | None
 ) -> Iterator[Finding]:
     """Yield what is missing of each owner's answer.
 
@@ -271,12 +271,12 @@ def completeness(
     owners
         Owners of the package.
     features
-        Number of features of each owner in the document.
+        Number of features of each owner in the document, ``None`` for a status list that stands alone.
     listed
         CVR numbers in the status list, ``None`` when there is none to compare with.
     """
     for owner in owners:
-        count = features.get(owner.cvr, 0)
+        count = None if features is None else features.get(owner.cvr, 0)
         if listed is not None and owner.cvr not in listed and owner.cvr != UNKNOWN_OWNER:
             yield _not_listed(owner)
         yield from _answered(owner, count)
@@ -304,12 +304,14 @@ def _not_listed(owner: PackageOwner) -> Finding:
     )
 
 
-def _answered(owner: PackageOwner, features: int) -> Iterator[Finding]:
+def _answered(owner: PackageOwner, features: int | None) -> Iterator[Finding]:
     """Compare what the areas of an owner say with whether there are features."""
     statuses = [status_of(area.status) for area in owner.by_area()]
     for area, status in zip(owner.by_area(), statuses, strict=True):
         if not status.final and owner.cvr + owner.name != UNKNOWN_OWNER:
             yield _not_delivered(owner, area, status)
+    if features is None:
+        return
     with_data = any(status.carries_data for status in statuses)
     if with_data and not features:
         yield _without_data(

@@ -25,11 +25,11 @@ from geoinfra.utilities.formats.package_write import (
     rolled_up,
     status_text,
 )
-from geoinfra.utilities.formats.request import DigRequest, dig_area, read_request
+from geoinfra.utilities.formats.request import DigRequest, dig_area, read_request, texts_of
 from geoinfra.utilities.formats.status_list import STATUS_LIST, StatusEntry, read_status_list
 from geoinfra.utilities.model import Contact, ResponseType, is_gml_id
 
-__all__ = ["Survey", "enquiry_of", "is_special", "local_name", "owner_mark"]
+__all__ = ["Survey", "enquiry_of", "enquiry_of_request", "is_special", "local_name", "owner_mark"]
 
 _CVR = re.compile(r"[0-9]{8}")
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -113,7 +113,7 @@ class Survey:
         self.enquiry: EnquiryInfo | None = None
         self.owners: tuple[PackageOwner, ...] = ()
         self.findings: list[Finding] = []
-        self.own_members: frozenset[str] = frozenset(intake.documents)
+        self.own_members: frozenset[str] = frozenset(intake.documents[:1])
         self._intake = intake
         self._drafts: dict[str, _Draft] = {}
         self._nameless: list[PackageOwner] = []
@@ -134,7 +134,7 @@ class Survey:
         elif name == "Graveforesp":
             self._take_dig(element)
         elif name == "Ledningspakke":
-            fields = _fields(element)
+            fields = texts_of(element)
             for key in ("oprettet_dato", "aendret_dato"):
                 self._times[key] = self._moment(fields.get(key, ""), key)
         elif name == "UtilityOwner":
@@ -173,7 +173,7 @@ class Survey:
                 self._cvr_of_number.setdefault(number, cvr)
 
     def _take_owner(self, cvr: str, number: str, element: etree._Element) -> None:
-        fields = _fields(element)
+        fields = texts_of(element)
         own = fields.get("cvr", "")
         cvr = cvr or (own if _CVR.fullmatch(own) else "") or UNKNOWN_OWNER
         name, folder = fields.get("companyName", ""), fields.get("folderName", "")
@@ -202,7 +202,7 @@ class Survey:
                 draft.contacts.setdefault(number, contact)
 
     def _info(self, number: str, element: etree._Element) -> PackageArea:
-        fields = _fields(element)
+        fields = texts_of(element)
         until = self._moment(fields.get("gyldigTil", ""), "gyldigTil")
         expected = fields.get("forventetAfleveringstidspunkt") or fields.get("forventetAfleveringtidspunkt")
         kind = response_type_of(fields.get("type", ""))
@@ -407,14 +407,6 @@ def _is_request(lower: str) -> bool:
     return _REQUEST in PurePosixPath(lower).name
 
 
-def _fields(element: etree._Element) -> dict[str, str]:
-    """Return the texts of the children by name, whatever their namespace; the first of a name counts."""
-    fields: dict[str, str] = {}
-    for child in element:
-        fields.setdefault(local_name(child), (child.text or "").strip())
-    return fields
-
-
 def enquiry_of(element: etree._Element) -> tuple[EnquiryInfo, str]:
     """Return the enquiry of a ``Graveforesp`` and what was mended in its area.
 
@@ -423,7 +415,7 @@ def enquiry_of(element: etree._Element) -> tuple[EnquiryInfo, str]:
     InvalidInput
         The area or the period cannot be read.
     """
-    fields = _fields(element)
+    fields = texts_of(element)
     area, mended = dig_area(element)
     enquiry = EnquiryInfo(
         number=fields.get("orderNo", ""),
@@ -463,7 +455,7 @@ def _day(fields: Mapping[str, str], name: str) -> date:
 
 def _contact(cvr: str, element: etree._Element) -> Contact | None:
     """Return a contact, ``None`` for one that says nothing."""
-    fields = _fields(element)
+    fields = texts_of(element)
     name, phone, email = (fields.get(key, "") for key in ("navn", "telefonnummer", "mailadresse"))
     if not (name or phone or email):
         return None

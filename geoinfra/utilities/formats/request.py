@@ -22,7 +22,18 @@ from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
 from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.model import escape
 
-__all__ = ["LERGML", "DigRequest", "dig_area", "dig_polygon", "read_request", "write_request"]
+__all__ = [
+    "LERGML",
+    "DigRequest",
+    "dig_area",
+    "dig_polygon",
+    "gml_2_polygons",
+    "merged_request",
+    "read_request",
+    "request_elements",
+    "texts_of",
+    "write_request",
+]
 
 LERGML = "http://www.ler.dk/ler"
 _LERGML = f"{{{LERGML}}}"
@@ -126,20 +137,36 @@ def read_request(source: Path | BinaryIO, *, limits: Limits | None = None) -> Di
     InvalidInput
         A mandatory field is missing or no date.
     """
-    intake = Intake(source, limits or Limits(max_bytes=16 * 1024**2))
-    elements: list[etree._Element] = []
-    with intake.open() as file:
-        children = root_and_children(file, intake.limits, (f"{_LERGML}featureCollection",))
-        next(children)
-        elements = [one for member in children for one in member if one.tag == f"{_LERGML}Graveforesp"]
-    if not elements:
-        raise UnreadableFile("The document holds no Graveforesp.")
+    return merged_request(request_elements(Intake(source, limits or Limits(max_bytes=16 * 1024**2))))
+
+
+def merged_request(elements: Sequence[etree._Element]) -> DigRequest:
+    """Return the request of one or several ``Graveforesp``; see :func:`read_request`."""
     merged = shapely.union_all([dig_polygon(element) for element in elements])
     if not isinstance(merged, shapely.Polygon):
         raise InvalidGeometry(
             "The polygons of the request do not make one area.", hint="Send them one by one."
         )
     return _request(elements[0], merged)
+
+
+def request_elements(intake: Intake) -> list[etree._Element]:
+    """Return the ``Graveforesp`` of a request, at least one."""
+    with intake.open() as file:
+        children = root_and_children(file, intake.limits, (f"{_LERGML}featureCollection",))
+        next(children)
+        elements = [one for member in children for one in member if one.tag == f"{_LERGML}Graveforesp"]
+    if not elements:
+        raise UnreadableFile("The document holds no Graveforesp.")
+    return elements
+
+
+def texts_of(element: etree._Element) -> dict[str, str]:
+    """Return the texts of the children by name, whatever their namespace; the first of a name counts."""
+    texts: dict[str, str] = {}
+    for child in element:
+        texts.setdefault(str(child.tag).rpartition("}")[2], (child.text or "").strip())
+    return texts
 
 
 def _request(element: etree._Element, polygon: shapely.Polygon) -> DigRequest:
@@ -187,7 +214,10 @@ def dig_polygon(element: etree._Element) -> shapely.Polygon:
     InvalidGeometry
         It is missing, crosses itself, is not finite or lies outside Denmark.
     """
-    areas = [_checked(one) for one in _polygons(element)]
+    written = _polygons(element)
+    if not all(closed for _, closed in written):
+        raise InvalidGeometry("The polygon is not closed.", hint="End each ring where it starts.")
+    areas = [_checked(one) for one, _ in written]
     merged = areas[0] if len(areas) == 1 else shapely.union_all(areas)
     if not isinstance(merged, shapely.Polygon):
         raise InvalidGeometry(
@@ -204,30 +234,32 @@ def dig_area(element: etree._Element) -> tuple[shapely.Polygon | shapely.MultiPo
     InvalidGeometry
         It is missing, is not finite, lies outside Denmark, or nothing is left of it.
     """
-    written = _polygons(element)
+    written: list[Any] = []
     mended = ""
-    for position, polygon in enumerate(written):
+    for polygon, closed in _polygons(element):
+        mended = mended if closed else "Ring is not closed"
+        written.append(polygon)
         if not np.isfinite(shapely.get_coordinates(polygon)).all():
             raise InvalidGeometry("A coordinate of the polygon is not a finite number.")
         if not shapely.is_valid(polygon):
             mended = shapely.is_valid_reason(polygon)
-            written[position] = shapely.buffer(shapely.make_valid(polygon), 0)
-    merged = shapely.union_all(written)
+            written[-1] = shapely.buffer(shapely.make_valid(polygon), 0)
+    merged = shapely.normalize(shapely.union_all(written))
     if not isinstance(merged, shapely.Polygon | shapely.MultiPolygon) or shapely.is_empty(merged):
         raise InvalidGeometry("The polygon encloses nothing.")
     require_denmark(merged)
     return (written[0] if len(written) == 1 and not mended else merged), mended
 
 
-def _polygons(element: etree._Element) -> list[Any]:
-    """Return the polygons below an element as they are written."""
+def _polygons(element: etree._Element) -> list[tuple[shapely.Polygon, bool]]:
+    """Return the polygons below an element as they are written, and whether all their rings are closed."""
     found = [one for one in element.iter() if etree.QName(one).localname in ("Polygon", "PolygonPatch")]
     if not found:
         raise InvalidGeometry("The request has no polygon.")
     return [_polygon(one) for one in found]
 
 
-def _polygon(element: etree._Element) -> shapely.Polygon:
+def _polygon(element: etree._Element) -> tuple[shapely.Polygon, bool]:
     srs = element.get("srsName", "")
     if srs and not srs.endswith(("25832", "7416")):
         raise InvalidGeometry(f"The polygon is in '{srs[:80]}'.", hint="Write it in EPSG:25832.")
@@ -237,9 +269,9 @@ def _polygon(element: etree._Element) -> shapely.Polygon:
     if sum(map(len, rings)) > _MAX_VERTICES:
         raise InvalidGeometry(f"The polygon has more than {_MAX_VERTICES} points.")
     try:
-        return shapely.Polygon(rings[0], rings[1:])
+        return shapely.Polygon(rings[0], rings[1:]), all(ring[0] == ring[-1] for ring in rings)
     except (ValueError, shapely.GEOSException) as error:
-        raise InvalidGeometry("The polygon is not closed.") from error
+        raise InvalidGeometry("The coordinates of the polygon make no ring.") from error
 
 
 def _ring(ring: etree._Element, polygon: etree._Element) -> list[tuple[float, float]]:
@@ -283,6 +315,21 @@ def _checked(polygon: shapely.Geometry) -> shapely.Polygon:
         )
     require_denmark(polygon)
     return polygon
+
+
+def gml_2_polygons(wkb: bytes) -> str:
+    """Return one or several polygons in the style of GML 2.
+
+    Raises
+    ------
+    InvalidGeometry
+        They are not valid, or not in Denmark.
+    """
+    area = shapely.from_wkb(wkb)
+    if not isinstance(area, shapely.MultiPolygon):
+        return _gml_2(_checked(area))
+    members = "".join(f"<gml:polygonMember>{_gml_2(_checked(one))}</gml:polygonMember>" for one in area.geoms)
+    return f'<gml:MultiPolygon srsName="EPSG:25832">{members}</gml:MultiPolygon>'
 
 
 def _gml_2(polygon: shapely.Polygon) -> str:
