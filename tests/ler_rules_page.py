@@ -51,9 +51,7 @@ def _names(rule: Rule) -> list[str]:
 
 
 def _case(case: Case) -> str:
-    book = rule_book()
-    cut_off = f"{book.cut_off:%-d %B %Y}"
-    when = ", ".join(book.conditions[name].en for name in case.when).format(cut_off=cut_off) or "always"
+    when = ", ".join(rule_book().conditions[name].en for name in case.when) or "always"
     return f"| {', '.join(case.classes)} | {_models(case)} | {when} |\n"
 
 

@@ -380,7 +380,7 @@ class TestEveryRule:
         (finding,) = findings("2.2.0", "Elledning", broken("Elledning", {"udvendigDiameter": NIL}))
         assert finding.message == (
             "The outer diameter must be known, because the feature was laid after 1 July 2023, "
-            "belongs to the deliverer and is not under establishment."
+            "belongs to the delivering owner and is not under establishment."
         )
         assert finding.message_da == (
             "Den udvendige diameter skal være kendt, fordi objektet er etableret efter 1. juli 2023, "

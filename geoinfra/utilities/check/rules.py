@@ -145,16 +145,38 @@ class RuleBook:
 def rule_book() -> RuleBook:
     """Return the rules; read once a process."""
     document = orjson.loads(standards_path("utilities", "ler-2.2.0", "rules.json").read_bytes())
+    cut_off = date.fromisoformat(document["cut_off"])
     return RuleBook(
         tuple(document["models"]),
-        date.fromisoformat(document["cut_off"]),
+        cut_off,
         document["extensions"],
-        {name: Condition(**entry) for name, entry in document["conditions"].items()},
-        tuple(_rule(entry) for entry in document["rules"]),
+        {
+            name: Condition(entry["test"], *_dated(entry, cut_off))
+            for name, entry in document["conditions"].items()
+        },
+        tuple(_rule(entry, cut_off) for entry in document["rules"]),
     )
 
 
-def _rule(entry: Mapping[str, Any]) -> Rule:
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_MONTHS_DA = (
+    "januar", "februar", "marts", "april", "maj", "juni",
+    "juli", "august", "september", "oktober", "november", "december",
+)  # fmt: skip
+
+
+def _dated(text: Mapping[str, str], day: date) -> tuple[str, str]:
+    """Return an English and a Danish text with the cut-off date written out."""
+    written = f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+    written_da = f"{day.day}. {_MONTHS_DA[day.month - 1]} {day.year}"
+    return text["en"].format(cut_off=written), text["da"].format(cut_off=written_da)
+
+
+def _rule(entry: Mapping[str, Any], cut_off: date) -> Rule:
+    message, message_da = _dated(entry["message"], cut_off)
     attributes = (entry["attribute"],) if "attribute" in entry else tuple(entry.get("attributes", ()))
     hint = entry.get("hint", {})
     return Rule(
@@ -162,8 +184,8 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         entry["where"],
         entry["severity"],
         entry["source"],
-        entry["message"]["en"],
-        entry["message"]["da"],
+        message,
+        message_da,
         tuple(_case(case) for case in entry["cases"]),
         entry.get("rule", ""),
         tuple(entry.get("also", ())),
@@ -554,11 +576,8 @@ def _template(entry: FeatureClass, rule: Rule, case: Case) -> Finding:
     reason, reason_da = "", ""
     if case.when and rule.demand != "refused":
         conditions = [rule_book().conditions[name] for name in case.when]
-        day = rule_book().cut_off
-        written = f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-        written_da = f"{day.day}. {_MONTHS_DA[day.month - 1]} {day.year}"
-        reason = f", because the feature {_listed([c.en for c in conditions], 'and')}".format(cut_off=written)
-        reason_da = f", fordi objektet {_listed([c.da for c in conditions], 'og')}".format(cut_off=written_da)
+        reason = f", because the feature {_listed([c.en for c in conditions], 'and')}"
+        reason_da = f", fordi objektet {_listed([c.da for c in conditions], 'og')}"
     return Finding(
         rule.code,
         Severity(rule.severity),
@@ -601,16 +620,6 @@ def _expected(demand: Any) -> str:
 
 def _listed(parts: list[str], last: str) -> str:
     return f" {last} ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-
-
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
-_MONTHS_DA = (
-    "januar", "februar", "marts", "april", "maj", "juni",
-    "juli", "august", "september", "oktober", "november", "december",
-)  # fmt: skip
 
 
 class BusinessRules:
