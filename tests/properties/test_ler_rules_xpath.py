@@ -81,7 +81,11 @@ TIMES = ("1998", "2022-12-31", "2023", "2023-06", "2023-07", "2023-07-01", "2023
 VALUES: dict[str, list[Any]] = {
     "driftsstatus": ["i drift", "under etablering", NIL],
     "ejerskabsforhold": [ABSENT, "ejet af udleverende ledningsejer", "uden ejer"],
-    "etableringstidspunkt": [*TIMES, *({"value": time, "indeterminate": "before"} for time in TIMES)],
+    "etableringstidspunkt": [
+        *TIMES,
+        *({"value": time, "indeterminate": "before"} for time in TIMES),
+        *["2024-05-06"] * 18,  # most rules are about what was laid later
+    ],
     "fareklasse": ["farlig", "meget farlig", NIL],
     "noejagtighedsklasse": [ABSENT, "<= 0.25 m", NIL],
     "noejagtighedsklasseVertikal": [ABSENT, "<= 0.25 m", NIL],
@@ -99,11 +103,12 @@ SUPPLIES = {
     "AndenLedning": ["el", "other: brint"],
 }
 CLASSES = [entry.name for entry in catalogue().feature_classes if entry.kind in ("line", "trace")]
+OFTEN = ["Elledning", "Telekommunikationsledning", "Foeringsroer", "Ledningstrace", "AndenLedning"]
 
 
 @st.composite
 def features(draw: st.DrawFn) -> tuple[str, dict[str, Any], tuple[float, ...] | None]:
-    name = draw(st.sampled_from(CLASSES))
+    name = draw(st.sampled_from(CLASSES + OFTEN * 2))
     entry = catalogue().classes[name]
     values = {**VALUES, "forsyningsart": SUPPLIES.get(name, [])}
     if name == "TermiskLedning":
