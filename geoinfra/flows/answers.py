@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import shapely
 import sqlalchemy as sa
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict
+from geoinfra.flows import attachments
 from geoinfra.flows.deliveries import header_document, refusing
 from geoinfra.flows.enquiries import Answer, Enquiry, answer_row, enqueue_package, enquiry, grant_row
 from geoinfra.storage import Store, deliveries, outbox, schema
@@ -67,8 +68,9 @@ def store_answer(store: Store, access: Access, number: str, source: Path | Binar
     if asked.state is EnquiryState.EXPIRED:
         raise Conflict(f"The enquiry {number} has expired.", hint="The excavator must file it again.")
     read = ler.read_answer(source, owner_cvr=owner)
-    counted = _Touching(asked.request.polygon)
-    staged = store.stage(UTILITY_FEATURES, owner, counted.watch(refusing(read)))
+    counted, named = _Touching(asked.request.polygon), attachments.Named()
+    staged = store.stage(UTILITY_FEATURES, owner, counted.watch(refusing(read, named)))
+    kept = attachments.keep(store, staged.delivery_id, read, named)
     status = AnswerStatus.of_response(str(read.header.response_type), counted.features)
     answer = Answer(
         owner,
@@ -82,7 +84,7 @@ def store_answer(store: Store, access: Access, number: str, source: Path | Binar
         header_document(read.header),
     )
     with store.begin() as tx:
-        _record(tx, access, asked, answer, staged)
+        _record(tx, access, asked, answer, staged, kept)
         tx.commit()
     return enquiry(store, access, number)
 
@@ -93,10 +95,19 @@ def _answered(number: str) -> Conflict:
     )
 
 
-def _record(tx: Transaction, access: Access, asked: Enquiry, answer: Answer, staged: StagedDelivery) -> None:
+def _record(
+    tx: Transaction,
+    access: Access,
+    asked: Enquiry,
+    answer: Answer,
+    staged: StagedDelivery,
+    kept: dict[str, Any],
+) -> None:
     """Write the answer, its rows, the grant, the event and the job of the next package, all or nothing."""
     table, number = schema.answers, asked.number
-    deliveries.attach(tx, staged, access, answer.valid_to, {"header": answer.header, "enquiry": number})
+    deliveries.attach(
+        tx, staged, access, answer.valid_to, {"header": answer.header, "enquiry": number, **kept}
+    )
     row = answer_row(number, answer)
     changed = tx.execute(
         sa.update(table)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from geoinfra.access import Access, Role, Visibility
 from geoinfra.errors import DataRefused, NotAllowed, NotFound, Report
+from geoinfra.flows import attachments
 from geoinfra.flows.layers import read_layer
 from geoinfra.storage import Store, collections, deliveries, schema
 from geoinfra.storage.records import Transaction
@@ -83,7 +84,9 @@ def deliver(
         raise NotAllowed("An owner delivers his own lines only.", hint=f"Use a token of {owner_cvr}.")
     _require_owner(store, owner_cvr)
     answer = ler.read_answer(source, owner_cvr=owner_cvr)
-    staged = store.stage(UTILITY_FEATURES, owner_cvr, refusing(answer), progress=progress)
+    named = attachments.Named()
+    staged = store.stage(UTILITY_FEATURES, owner_cvr, refusing(answer, named), progress=progress)
+    kept = attachments.keep(store, staged.delivery_id, answer, named)
     header = answer.header
     with store.begin() as tx:
         deliveries.publish(
@@ -91,15 +94,15 @@ def deliver(
             staged,
             access,
             valid_to=header.valid_to,
-            details={"header": header_document(header)},
+            details={"header": header_document(header), **kept},
         )
         tx.commit()
     return Delivered(staged.delivery_id, owner_cvr, staged.rows, answer.report)
 
 
-def refusing(answer: ler.Answer) -> Iterator[FeatureBatch]:
+def refusing(answer: ler.Answer, named: attachments.Named) -> Iterator[FeatureBatch]:
     """Pass the batches on; end with an error, which undoes the staging, when the report holds errors."""
-    yield from with_container_geometry(answer.batches())
+    yield from with_container_geometry(named.watch(answer.batches()))
     if not answer.report.ok:
         raise DataRefused(
             f"The delivery holds {answer.report.errors} error(s); nothing was stored.",

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import shutil
-import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, Any, BinaryIO, cast
+from typing import Any
 
+import numpy as np
 import shapely
 import sqlalchemy as sa
 
+from geoinfra.flows import attachments, package_files
 from geoinfra.flows.enquiries import UTILITY_DATASET, Answer, Enquiry, enquiry
-from geoinfra.presentation import offline_html
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
 from geoinfra.storage.jobs import JobContext
+from geoinfra.storage.organisations import area_polygons
 from geoinfra.storage.records import now
 from geoinfra.tables import FeatureBatch, FeatureQuery
-from geoinfra.utilities.formats import geojson, geopackage, package, request
+from geoinfra.utilities.formats import package, request
 from geoinfra.utilities.model import UTILITY_FEATURES, Contact
 
 __all__ = ["build_package"]
 
 _GML_COLUMNS = ("gml_id", "feature_class", "owner_cvr", "gml")
 _ALL_COLUMNS = (*(column.name for column in UTILITY_FEATURES.public_columns), "gml")
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's members carry no clock: equal input gives equal bytes
 
 
 def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None:
@@ -47,7 +41,7 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
     rows = _rows_by_owner(store, context, filed)
     name = f"packages/{number}/{sequence}.zip"
     with store.blobs.writing(name) as path:
-        manifest = _write_zip(path, filed, rows, context.progress)
+        manifest = _write_zip(store, path, filed, rows, context.progress)
     blob = store.blobs.stat(name)
     features = sum(len(batch) for batches in rows.values() for batch in batches)
     with store.begin() as tx:
@@ -77,85 +71,79 @@ def _described(blob: Blob) -> dict[str, Any]:
 def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[str, list[FeatureBatch]]:
     """Read the rows; GML alone is joined from ready fragments, and needs no geometry and few columns."""
     view = store.view(context.access, UTILITY_DATASET, enquiry=filed.number)
-    only_gml = filed.request.formats == ("gml",)
-    query = FeatureQuery(columns=_GML_COLUMNS if only_gml else _ALL_COLUMNS, geometry=not only_gml)
     rows: dict[str, list[FeatureBatch]] = defaultdict(list)
     if not view.sources:  # nobody has answered with data
         return rows
-    for batch in view.read(query):
-        rows[batch.source].append(batch)
+    for query in _queries(filed, view.sources):
+        for batch in view.read(query):
+            rows[batch.source].append(batch)
+    for owner, batches in attachments.linked(store, filed, rows).items():
+        rows[owner] += batches
     return dict(sorted(rows.items()))
 
 
+def _queries(filed: Enquiry, sources: Sequence[str]) -> list[FeatureQuery]:
+    """Return what is read; geometry also of owners with several interest areas, to tell which it lies in."""
+    if filed.request.formats != ("gml",):
+        return [FeatureQuery(columns=_ALL_COLUMNS)]
+    several = {answer.owner_cvr for answer in filed.answers if len(answer.interest_areas) > 1}
+    parted = [(sorted(set(sources) - several), False), (sorted(several & set(sources)), True)]
+    return [
+        FeatureQuery(columns=_GML_COLUMNS, geometry=geometry, equal={"owner_cvr": owners})
+        for owners, geometry in parted
+        if owners
+    ]
+
+
+def _numbers(
+    store: Store, filed: Enquiry, batches: Sequence[FeatureBatch]
+) -> list[Sequence[str] | None] | None:
+    """Return the interest area of each row where its owner has several: the smallest number it touches."""
+    several = {a.owner_cvr: sorted(a.interest_areas) for a in filed.answers if len(a.interest_areas) > 1}
+    if not several:
+        return None
+    with store.read() as connection:
+        areas = area_polygons(connection, [number for numbers in several.values() for number in numbers])
+    return [
+        _touched(batch, several[batch.source], areas) if batch.source in several else None
+        for batch in batches
+    ]
+
+
+def _touched(batch: FeatureBatch, numbers: Sequence[int], areas: Mapping[int, shapely.Geometry]) -> list[str]:
+    shapes = shapely.from_wkb(np.array(batch.geometry, dtype=object))
+    chosen = np.full(len(batch), numbers[0])
+    for number in reversed(numbers):
+        if number in areas:
+            chosen[shapely.intersects(areas[number], shapes)] = number
+    return [str(number) for number in chosen.tolist()]
+
+
 def _write_zip(
+    store: Store,
     path: Path,
     filed: Enquiry,
     rows: Mapping[str, Sequence[FeatureBatch]],
     progress: Callable[[float, str], None],
 ) -> dict[str, Any]:
-    """Write the members; the GeoPackage is made in a thread beside the others, which mostly compress."""
-    info, owners = _enquiry_info(filed), [_package_owner(answer) for answer in filed.answers]
+    kept = attachments.in_package(store, filed, rows)
+    folders = {owner: attachments.folder_of(owner) for owner in kept}
     batches = [batch for owned in rows.values() for batch in owned]
-    wanted = filed.request.formats
-    members: list[dict[str, Any]] = []
-    with (
-        TemporaryDirectory(prefix="geoinfra-") as folder,
-        ThreadPoolExecutor(1) as beside,
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
-        gpkg = Path(folder) / "ledninger.gpkg"
-        made = beside.submit(geopackage.write_geopackage, gpkg, batches) if "gpkg" in wanted else None
-        with _member(archive, members, "consolidated.gml") as target:
-            package.write_consolidated(target, info, owners, batches)
-        with _member(archive, members, "LedningsejerStatusListe.xml") as target:
-            package.write_status_list(target, owners)
-        with _member(archive, members, f"Graveforespoergsel_{filed.number}.gml") as target:
-            request.write_request(target, _dig_request(filed))
-        if "geojson" in wanted:
-            with _member(archive, members, "ledninger.geojson") as target:
-                geojson.write_geojson(target, batches)
-        if "html" in wanted:
-            with _member(archive, members, "index.html") as target:
-                offline_html.write_offline_html(target, info, owners, batches)
-        progress(0.5, "GML")
-        if made:
-            made.result()
-            with _member(archive, members, gpkg.name) as target, gpkg.open("rb") as source:
-                shutil.copyfileobj(source, target, 1 << 20)
-        manifest = _manifest(filed, rows, members)
-        text = json.dumps(manifest, ensure_ascii=False, indent=1)
-        archive.writestr(zipfile.ZipInfo("manifest.json", _EPOCH), text)
-    return manifest
-
-
-class _Hashing(io.RawIOBase):
-    """Passes bytes on to a zip member while it hashes and counts them."""
-
-    def __init__(self, target: IO[bytes]) -> None:
-        self.target = target
-        self.sha256 = hashlib.sha256()
-        self.size_bytes = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        self.size_bytes += len(data)
-        return self.target.write(data)
-
-
-@contextmanager
-def _member(archive: zipfile.ZipFile, members: list[dict[str, Any]], name: str) -> Iterator[BinaryIO]:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
-    with archive.open(info, "w") as target:
-        hashing = _Hashing(target)
-        with io.BufferedWriter(hashing, 1 << 18) as buffered:
-            yield cast(BinaryIO, buffered)
-            buffered.flush()
-    members.append({"name": name, "size_bytes": hashing.size_bytes, "sha256": hashing.sha256.hexdigest()})
+    contents = package_files.Contents(
+        _enquiry_info(filed),
+        [_package_owner(answer, folders.get(answer.owner_cvr, "")) for answer in filed.answers],
+        batches,
+        _numbers(store, filed, batches),
+        _dig_request(filed),
+        [file for owned in kept.values() for file in owned],
+    )
+    return package_files.write_package(
+        path,
+        contents,
+        filed.request.formats,
+        lambda members: _manifest(filed, rows, members),
+        progress,
+    )
 
 
 def _manifest(
@@ -205,7 +193,7 @@ def _dig_request(filed: Enquiry) -> request.DigRequest:
     )
 
 
-def _package_owner(answer: Answer) -> package.PackageOwner:
+def _package_owner(answer: Answer, folder: str) -> package.PackageOwner:
     contact = answer.header.get("contact")
     expected = answer.header.get("expected_at")
     return package.PackageOwner(
@@ -217,4 +205,5 @@ def _package_owner(answer: Answer) -> package.PackageOwner:
         supplementary_info=answer.header.get("supplementary_info"),
         expected_at=datetime.fromisoformat(expected) if expected else None,
         contact=Contact(**contact) if contact else None,
+        folder_name=folder,
     )

@@ -77,8 +77,11 @@ class Store:
         return DatasetView.of_delivery(self.records, self.engine, delivery_id)
 
     def sweep(self) -> list[str]:
-        """Remove delivery files or partitions that no record names; return their ids."""
-        return self.engine.sweep(self._named_deliveries())
+        """Remove deliveries that no record names, and their attachments; return their ids."""
+        removed = self.engine.sweep(self._named_deliveries())
+        for delivery_id in removed:
+            self.blobs.delete_folder(f"attachments/{delivery_id.lower()}")
+        return removed
 
     def _named_deliveries(self) -> Iterator[str]:
         from geoinfra.storage.schema import deliveries

@@ -144,6 +144,13 @@ class BlobStore:
         if target.parent.is_dir():
             _flush(target.parent)
 
+    def delete_folder(self, name: str) -> None:
+        """Remove all blobs whose names start with ``name/``."""
+        target = self._target(name)
+        if target.is_dir():
+            shutil.rmtree(target)
+            _flush(target.parent)
+
     def _target(self, name: str) -> Path:
         if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
             raise InvalidInput(

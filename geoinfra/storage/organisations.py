@@ -30,6 +30,7 @@ __all__ = [
     "Token",
     "access_of",
     "add_organisation",
+    "area_polygons",
     "authenticate",
     "check_cvr",
     "create_token",
@@ -385,6 +386,16 @@ def owners_in(connection: sa.Connection, polygon: Polygon | MultiPolygon, at: da
     owners = sa.select(organisations.c.cvr, organisations.c.name).where(organisations.c.cvr.in_(numbers))
     hits = [InterestHit(cvr, name, tuple(sorted(numbers[cvr]))) for cvr, name in connection.execute(owners)]
     return sorted(hits, key=lambda hit: (hit.name, hit.owner_cvr))
+
+
+def area_polygons(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, Polygon | MultiPolygon]:
+    """Return the polygons of interest areas by number, prepared for many questions; without those gone."""
+    areas = interest_areas.c
+    rows = connection.execute(sa.select(areas.number, areas.polygon).where(areas.number.in_(list(numbers))))
+    found = {row.number: shapely.from_wkb(row.polygon) for row in rows}
+    for polygon in found.values():
+        shapely.prepare(polygon)
+    return found
 
 
 def _digest(secret: str) -> str:
