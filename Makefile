@@ -38,7 +38,7 @@ $(VENV)/.ready-demo: pyproject.toml constraints.txt
 	@tools/install.sh services
 
 $(VENV)/.ready-dev: pyproject.toml constraints.txt
-	@tools/install.sh services,postgres,dev
+	@tools/install.sh services,postgres,exchange,dev
 
 $(WEB)/node_modules/.ready: $(wildcard $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/vendor.mjs)
 	@tools/install_web.sh $(WEB)

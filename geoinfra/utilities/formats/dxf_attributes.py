@@ -35,7 +35,7 @@ __all__ = ["DxfFeature", "attribute_strings", "decode_attributes", "encoded", "f
 STRING_BYTES: Final = 250
 """Longest string: DXF takes 255 bytes in extended data."""
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%^\\\\\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]|^ +| +$")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%^\\\\\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]+|^ +| +$")
 _UNITS = {"mm": "mm", "kV": "kV", "bar": "bar", "Cel": "C"}
 _KEY = re.compile(r"([A-Za-z]+)(?:\[([0-9]{1,9})\])?(?:\.([a-z_]+))?(?:_([A-Za-z]+))?")
 _JSON_TYPES = frozenset(("boolean", "integer", "decimal"))

@@ -27,6 +27,8 @@ TEXT_STYLE: Final = "GEOINFRA"
 _SHORT = 60
 _SHOWN_LENGTH = 250
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_CODE = re.compile(r"(%(?=%)|\\(?=[UuMm]\+))")
+"""What begins a code in a TEXT: it is parted from what follows."""
 
 
 class Look(NamedTuple):
@@ -50,8 +52,8 @@ def _tagged(code: str, strings: Sequence[str]) -> str:
 
 def shown(text: str) -> str:
     """Return a text as a TEXT entity draws it: one line, codes made harmless."""
-    line = _UNSHOWN.sub(" ", text)[:_SHOWN_LENGTH]
-    return line.replace("\\", "\\U+005C").replace("^", "^ ").replace("%%", "% %").replace("%%", "% %") or " "
+    line = _UNSHOWN.sub(" ", text[:_SHOWN_LENGTH])
+    return _CODE.sub(r"\1 ", line.replace("^", "^ ")) or " "
 
 
 def _spelled(numbers: NDArray[np.float64]) -> list[str]:

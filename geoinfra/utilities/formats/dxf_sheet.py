@@ -62,14 +62,14 @@ class Sheet:
 
     def __init__(self, owners: Mapping[str, str]) -> None:
         try:
-            import ezdxf
+            from ezdxf.filemanagement import new
         except ImportError as error:
             raise MissingResource(
                 "Writing DXF needs the package ezdxf.",
                 hint="Install the extra: pip install 'geoinfra[exchange]'",
             ) from error
         self._owners = owners
-        self._document = ezdxf.new("R2010", units=6)
+        self._document = new("R2010", units=6)
         self._layers: dict[str, str] = {}
         self._without_geometry: Any = None
         self._set_up()
