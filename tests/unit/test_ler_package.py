@@ -262,7 +262,7 @@ class TestGeoJSON:
         east, north = transform_xy(line[:, 0], line[:, 1], "EPSG:25832", "OGC:CRS84")
         assert first["geometry"]["coordinates"][0][0] == [round(east[0], 7), round(north[0], 7)]
         assert first["id"] == features[0].feature_ids[0]
-        assert first["properties"]["properties"]["vejledendeDybde"] == {"value": 2500, "uom": "mm"}
+        assert first["properties"]["vejledendeDybde_mm"] == 2500
         assert "gml" not in first["properties"]
 
     def test_without_rows_and_without_geometry_it_is_valid(self) -> None:

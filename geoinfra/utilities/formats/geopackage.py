@@ -1,17 +1,14 @@
-"""GeoPackage 1.3: one layer a LER class, every LER attribute a column, heights in Z where all are known.
+"""GeoPackage 1.3: one layer a LER class, every LER attribute a column (:mod:`.flat`), in and out.
 
-A feature with some heights unknown is written without Z and keeps what is known in ``heights_json``: a NaN in
-Z makes whole lines vanish in common programs. The file is written with the standard library's ``sqlite3``: in
-one pass, in constant memory, and with the same bytes for the same input.
+The file is written with the standard library's ``sqlite3``: in one pass, in constant memory, and with the
+same bytes for the same input.
 """
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import struct
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,28 +16,29 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import orjson
 import pyproj
 import shapely
+from numpy.typing import NDArray
 
-from geoinfra.crs import STORAGE_EPSG
-from geoinfra.tables import ColumnType, FeatureBatch
-from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
-from geoinfra.utilities.model import UTILITY_FEATURES
+from geoinfra.crs import STORAGE_EPSG, parse_crs
+from geoinfra.errors import Report, UnreadableFile
+from geoinfra.tables import BATCH_ROWS, ColumnType, FeatureBatch
+from geoinfra.utilities.catalogue import FeatureClass, catalogue
+from geoinfra.utilities.formats.flat import class_layout, composed, placed
+from geoinfra.utilities.formats.flat_read import TableReader, require_columns
 
-__all__ = ["write_geopackage"]
+__all__ = ["read_geopackage", "write_geopackage"]
 
 _APPLICATION_ID = 0x47504B47
 _USER_VERSION = 10300
 _BLOB_HEAD = struct.pack("<2sBBi", b"GP", 0, 1, STORAGE_EPSG)
 _GEOMETRY_TYPES = {"Point": "POINT", "Curve": "LINESTRING", "MultiCurve": "MULTILINESTRING"}
-_SCALARS = tuple(column for column in UTILITY_FEATURES.public_columns if column.type is not ColumnType.JSON)
+_ENVELOPE_BYTES = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
+_MAX_CELL_BYTES = 16 * 1024 * 1024
 _SQL_TYPES = {
-    "boolean": "BOOLEAN",
-    "integer": "INTEGER",
-    "decimal": "REAL",
-    "measure": "REAL",
-    "height": "REAL",
+    ColumnType.BOOLEAN: "BOOLEAN",
+    ColumnType.INTEGER: "INTEGER",
+    ColumnType.REAL: "REAL",
 }
 
 _TABLES = """
@@ -133,17 +131,8 @@ def write_geopackage(
         Number of features written.
     """
     moment = (changed_at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "features.gpkg"
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            count = _write(connection, batches, moment)
-        if isinstance(target, Path):
-            part = target.with_name(f".{target.name}.part")
-            shutil.copyfile(path, part)
-            part.replace(target)
-        else:
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, target)
+    with placed(target, ".gpkg") as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        count = _write(connection, batches, moment)
     return count
 
 
@@ -197,14 +186,6 @@ def _reference_systems(connection: sqlite3.Connection) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """Where an attribute goes in a row, and what kind of value it is there."""
-
-    index: int
-    attribute: Attribute
-
-
 class _Layer:
     """One table: its columns, and the extent of what was put in."""
 
@@ -214,22 +195,11 @@ class _Layer:
         self._moment = moment
         self._rows = 0
         self._bounds: list[float] = []
-        columns = [("geom", "BLOB"), ("feature_id", "TEXT")]
-        columns += [(c.name, "REAL" if c.type is ColumnType.REAL else "TEXT") for c in _SCALARS]
-        taken = {name for name, _ in columns}
-        self._slots: dict[str, _Slot] = {}
-        for attribute in entry.attributes.values():
-            if attribute.type == "geometry" or attribute.name in taken:
-                continue
-            self._slots[attribute.name] = _Slot(len(columns), attribute)
-            kind = "TEXT" if attribute.repeated else _SQL_TYPES.get(attribute.type, "TEXT")
-            columns.append((_column_name(attribute), kind))
-            if attribute.type == "measure" and not attribute.uom:
-                columns.append((f"{attribute.name}_uom", "TEXT"))
-        columns += [("nil_attributes", "TEXT"), ("heights_json", "TEXT")]
-        self._width = len(columns)
+        self._layout = class_layout(entry.name)
+        columns = [("geom", "BLOB")]
+        columns += [(c.name, _SQL_TYPES.get(c.type, "TEXT")) for c in self._layout.columns]
         self._create(columns, entry)
-        marks = ",".join("?" * (self._width + 1))
+        marks = ",".join("?" * (len(columns) + 1))
         self._insert = f'INSERT INTO "{self._name}" VALUES ({marks})'
 
     def _create(self, columns: list[tuple[str, str]], entry: FeatureClass) -> None:
@@ -257,43 +227,16 @@ class _Layer:
 
     def insert(self, batch: FeatureBatch) -> None:
         """Put the rows of one class in."""
-        columns = batch.columns
-        blobs, partly = _geometries(batch)
-        scalars = zip(*(columns[column.name] for column in _SCALARS), strict=True)
-        rows = []
-        for position, row in enumerate(zip(batch.feature_ids, scalars, columns["properties"], strict=True)):
-            feature_id, values, text = row
-            cells: list[Any] = [None] * self._width
-            cells[0], cells[1] = blobs[position], feature_id
-            cells[2 : 2 + len(values)] = values
-            cells[-1] = partly[position]
-            cells[-2] = self._fill(cells, orjson.loads(text))
-            rows.append((self._rows + position + 1, *cells))
-        self._connection.executemany(self._insert, rows)
+        geometries, heights = composed(batch)
+        blobs = [None if wkb is None else _BLOB_HEAD + wkb for wkb in geometries]
+        rows = self._layout.rows(batch, heights)
+        first = self._rows + 1
+        self._connection.executemany(
+            self._insert,
+            ((first + n, blob, *cells) for n, (blob, cells) in enumerate(zip(blobs, rows, strict=True))),
+        )
         self._index(batch)
         self._rows += len(batch)
-
-    def _fill(self, cells: list[Any], properties: Mapping[str, Any]) -> str | None:
-        """Put attributes into their cells, and return the names of those that are void (nil)."""
-        nil: list[str] = []
-        for name, value in properties.items():
-            slot = self._slots.get(name)
-            if type(value) is dict and "nil" in value:
-                nil.append(name)
-            elif slot is None:
-                continue
-            elif type(value) is list:
-                cells[slot.index] = "; ".join(text for text in map(_text, value) if text) or None
-                nil += [name] * any(isinstance(one, dict) and "nil" in one for one in value)
-            elif slot.attribute.type == "measure":
-                cells[slot.index] = float(value["value"])
-                if not slot.attribute.uom:
-                    cells[slot.index + 1] = value["uom"]
-            elif slot.attribute.type == "height":
-                cells[slot.index] = value["height_m"]
-            else:
-                cells[slot.index] = value if type(value) is not dict else _text(value)
-        return ", ".join(nil) or None
 
     def _index(self, batch: FeatureBatch) -> None:
         """Put bounds into the R-tree."""
@@ -327,50 +270,131 @@ class _Layer:
             )
 
 
-def _column_name(attribute: Attribute) -> str:
-    """Return the name of an attribute's column: it carries the unit."""
-    if attribute.type == "measure" and attribute.uom:
-        return f"{attribute.name}_{attribute.uom}"
-    return f"{attribute.name}_m" if attribute.type == "height" else attribute.name
+def read_geopackage(
+    source: Path,
+    *,
+    owner_cvr: str | None = None,
+    report: Report | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[FeatureBatch]:
+    """Yield the features of the layers that are named by LER classes, or have a column ``feature_class``.
+
+    Parameters
+    ----------
+    source
+        GeoPackage with the columns of :mod:`.flat`.
+    owner_cvr
+        Owner of rows that name none; rows of other owners are passed over.
+    report
+        Where findings go.
+    progress
+        Called with the fraction that has been read.
+
+    Raises
+    ------
+    UnreadableFile
+        It is no GeoPackage.
+    InvalidInput
+        No layer is one of features, a layer lacks a column, or its CRS is not known.
+    """
+    report = Report() if report is None else report
+    try:
+        with closing(_opened(source)) as connection:
+            layers = _feature_layers(connection)
+            total = sum(layer.rows for layer in layers) or 1
+            done = 0
+            for layer in layers:
+                reader = TableReader(
+                    layer.columns,
+                    report,
+                    owner_cvr=owner_cvr,
+                    feature_class=layer.feature_class,
+                    crs=layer.crs,
+                )
+                for rows in _chunks(connection, layer):
+                    geometries, present = _decoded([row[0] for row in rows])
+                    yield from reader.read([row[1:] for row in rows], geometries, present)
+                    done += len(rows)
+                    if progress:
+                        progress(done / total)
+    except sqlite3.Error as error:
+        raise UnreadableFile("The GeoPackage is damaged, or is none.") from error
 
 
-def _text(value: Any) -> str | None:
-    """Return a text, reference, contact, file format or time position as one text."""
-    if isinstance(value, str):
-        return value
-    if "indeterminate" in value:
-        return f"<{value['value']}"
-    if "href" in value:
-        return str(value["href"])
-    if "value" in value:
-        return str(value["value"])
-    return (
-        ", ".join(str(value[key]) for key in ("navn", "telefonnummer", "mailadresse") if value.get(key))
-        or None
+@dataclass(frozen=True, slots=True)
+class _FeatureLayer:
+    """A layer to read; `feature_class` is set where its name tells the class of every row."""
+
+    name: str
+    geometry: str
+    columns: tuple[str, ...]
+    crs: str
+    feature_class: str | None
+    rows: int
+
+
+def _opened(source: Path) -> sqlite3.Connection:
+    """Open a stranger's file for reading: nothing in its schema may run."""
+    connection = sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_CELL_BYTES)
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _feature_layers(connection: sqlite3.Connection) -> list[_FeatureLayer]:
+    known = {entry.name for entry in catalogue().feature_classes}
+    listed = connection.execute(
+        "SELECT g.table_name, g.column_name, s.organization, s.organization_coordsys_id, m.sql "
+        "FROM gpkg_geometry_columns g JOIN gpkg_spatial_ref_sys s ON s.srs_id = g.srs_id "
+        "JOIN sqlite_master m ON m.name = g.table_name AND m.type = 'table' ORDER BY g.rowid"
     )
-
-
-def _geometries(batch: FeatureBatch) -> tuple[list[bytes | None], list[str | None]]:
-    """Return GeoPackage blobs, with Z where every height is known, and other heights as JSON."""
-    geometry = list(batch.geometry)
-    partly: list[str | None] = [None] * len(batch)
-    full: list[int] = []
-    runs: list[Any] = []
-    for row, heights in enumerate(batch.heights_m or ()):
-        if heights is None or geometry[row] is None:
+    layers, others = [], []
+    for name, geometry, authority, code, sql in listed.fetchall():
+        if not isinstance(sql, str) or sql.lstrip().upper().startswith("CREATE VIRTUAL"):
             continue
-        run = np.frombuffer(heights, dtype="<f8")
-        known = np.isfinite(run)
-        if known.all():
-            full.append(row)
-            runs.append(run)
-        elif known.any():
-            partly[row] = orjson.dumps(run, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    if full:
-        solid = shapely.force_3d(shapely.from_wkb([geometry[row] for row in full]))
-        xyz = shapely.get_coordinates(solid, include_z=True)
-        xyz[:, 2] = np.concatenate(runs)
-        lifted = shapely.to_wkb(shapely.set_coordinates(solid, xyz), flavor="iso", byte_order=1)
-        for row, wkb in zip(full, lifted, strict=True):
-            geometry[row] = wkb
-    return [None if wkb is None else _BLOB_HEAD + wkb for wkb in geometry], partly
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(name)})")]
+        others.append((name, columns))
+        if name not in known and "feature_class" not in map(str.casefold, columns):
+            continue
+        (rows,) = connection.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()
+        kept = tuple(one for one in columns if one not in (geometry, "fid"))
+        feature_class = name if name in known else None
+        layers.append(_FeatureLayer(name, geometry, kept, _crs_name(authority, code), feature_class, rows))
+    if not layers:
+        require_columns(others[0][1] if others else [], ("feature_class", "gml_id", "owner_cvr"))
+    return layers
+
+
+def _crs_name(authority: Any, code: Any) -> str:
+    """Return the name of a layer's CRS; EPSG:7416 is EPSG:25832 with heights."""
+    text = f"{authority}:{code}"
+    return f"EPSG:{STORAGE_EPSG}" if text == "EPSG:7416" else parse_crs(text)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _chunks(connection: sqlite3.Connection, layer: _FeatureLayer) -> Iterator[list[tuple[Any, ...]]]:
+    listed = ", ".join(_quoted(name) for name in (layer.geometry, *layer.columns))
+    cursor = connection.execute(f"SELECT {listed} FROM {_quoted(layer.name)}")
+    while rows := cursor.fetchmany(BATCH_ROWS):
+        yield rows
+
+
+def _decoded(blobs: Sequence[Any]) -> tuple[NDArray[np.object_], list[bool]]:
+    """Return geometries of GeoPackage blobs, ``None`` for what cannot be read, and where there is one."""
+    wkbs = [_without_head(blob) for blob in blobs]
+    geometries = shapely.from_wkb(np.array(wkbs, dtype=object), on_invalid="ignore")
+    return geometries, [wkb is not None for wkb in wkbs]
+
+
+def _without_head(blob: Any) -> bytes | None:
+    """Return the WKB of a GeoPackage blob; other bytes give WKB that is none."""
+    if blob is None:
+        return None
+    if not isinstance(blob, bytes) or len(blob) < 8 or blob[:2] != b"GP" or blob[3] & 0x20:
+        return b""
+    envelope = _ENVELOPE_BYTES.get(blob[3] >> 1 & 7)
+    return b"" if envelope is None else blob[8 + envelope :]
