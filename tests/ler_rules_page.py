@@ -61,7 +61,7 @@ def _models(case: Case) -> str:
 
 
 def _row(rule: Rule) -> str:
-    weight = "error in strict mode, else a warning" if rule.severity == "strict" else rule.severity
+    weight = "error when checked, else a warning" if rule.severity == "checked" else rule.severity
     names = ", ".join(f"`{name}`" for name in _names(rule))
     attributes = f": {', '.join(rule.attributes)}" if rule.attributes else ""
     classes = ", ".join(rule.cases[0].classes) + attributes

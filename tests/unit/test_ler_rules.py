@@ -561,14 +561,15 @@ def document() -> str:
     )
 
 
-def checked(text: str) -> Report:
+def checked(text: str, *, strict: bool = True) -> Report:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("svar.gml", text)
         archive.writestr("plan.pdf", b"%PDF")
     file.seek(0)
     try:
-        return ler.read_answer(file, owner_cvr=CVR, strict=True, rules=BusinessRules).scan()
+        rules = BusinessRules if strict else None
+        return ler.read_answer(file, owner_cvr=CVR, strict=strict, rules=rules).scan()
     except DataRefused as refused:
         return refused.report
 
@@ -637,6 +638,49 @@ class TestRulesOfTheReader:
     @pytest.mark.parametrize("rule", READER, ids=lambda rule: f"{rule.code}-{rule.rule}")
     def test_are_not_tried_a_second_time(self, rule: Rule) -> None:
         assert rule.code not in {other.code for other in EVALUATED}
+
+    @pytest.mark.parametrize(
+        "rule",
+        [rule for rule in READER if rule.cases[0].classes == ("Graveforespoergselssvar",)],
+        ids=lambda rule: rule.code,
+    )
+    def test_about_the_answer_are_errors_when_it_is_checked(self, rule: Rule) -> None:
+        faulty = document().replace(*READER_FAULTS[rule.rule])
+        weights = [
+            {
+                finding.severity
+                for finding in checked(faulty, strict=strict).findings
+                if finding.code == rule.code
+            }
+            for strict in (True, False)
+        ]
+        else_weight = Severity.WARNING if rule.severity == "checked" else Severity.ERROR
+        assert weights == [{Severity.ERROR}, {else_weight}]
+
+    @pytest.mark.parametrize(
+        ("way", "faults"), [("", 1), ("<ler:telefonnummer>70123456</ler:telefonnummer>", 0)]
+    )
+    def test_the_contact_of_the_answer_can_be_reached(self, way: str, faults: int) -> None:
+        contact = (
+            '<ler:kontaktprofilTilTekniskeSpoergsmaal><ler:Kontaktprofil gml:id="k"><ler:navn>Bo</ler:navn>'
+            f"{way}</ler:Kontaktprofil></ler:kontaktprofilTilTekniskeSpoergsmaal>"
+        )
+        report = checked(document().replace("</ler:type>", f"</ler:type>{contact}", 1))
+        assert [(named(f).code, named(f).rule) for f in report.findings] == [
+            ("LER-CONTACT-UNREACHABLE", "KontaktProfilTelefonnummerBetingelseRule")
+        ] * faults
+
+    @pytest.mark.parametrize(
+        ("answer_id", "faults"),
+        [
+            (ANSWER_ID.upper(), 0),
+            (ANSWER_ID.replace("-", ""), 1),
+            (f"urn:uuid:{ANSWER_ID}"[:36], 1),
+        ],
+    )
+    def test_an_id_is_a_uuid_as_x_667_writes_it(self, answer_id: str, faults: int) -> None:
+        codes_told = [finding.code for finding in checked(document().replace(ANSWER_ID, answer_id)).findings]
+        assert codes_told.count("LER-ANSWER-ID") == faults
 
     def test_a_name_that_stands_already_is_kept(self) -> None:
         finding = Finding("LER-UOM", Severity.ERROR, "x", path="Elledning/udvendigDiameter")
@@ -717,10 +761,13 @@ class TestRealDocuments:
         )
         assert told == {"LER-VERTICAL-ACCURACY-MISSING": 408, "LER-TAPPING-SIDE": 16, "LER-TAP-KIND": 5}
 
-    def test_the_sample_with_a_trace_lacks_the_accuracy_of_the_trace(self, reference: Path) -> None:
+    def test_the_sample_with_a_trace_lacks_the_accuracy_of_the_trace_and_a_uuid(
+        self, reference: Path
+    ) -> None:
         path = reference / "ler" / "samples" / "Gsvar_trace.xml"
         report = ler.read_answer(path, owner_cvr=CVR, rules=BusinessRules).scan()
         assert {(f.code, f.feature_id) for f in report.findings if f.severity is Severity.ERROR} == {
+            ("LER-ANSWER-ID", None),
             ("LER-ACCURACY-MISSING", "trace-001"),
             ("LER-VERTICAL-ACCURACY-MISSING", "trace-001"),
         }

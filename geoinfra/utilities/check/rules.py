@@ -94,7 +94,7 @@ class Rule:
         ``rules``: evaluated here; ``reader``: found when the document is read; ``not-checked``: only LER can
         tell, or nothing here does.
     severity
-        ``error``, ``warning``, or ``strict``: an error in strict mode, else a warning and mended.
+        ``error``, ``warning``, or ``checked``: an error when a delivery is checked, else a warning.
     rule, also
         LER's names of the rule, as its service answers with; empty where none matches.
     restriction
@@ -209,30 +209,28 @@ def _case(entry: Mapping[str, Any]) -> Case:
 
 
 def named(finding: Finding) -> Finding:
-    """Return a finding of the reader with LER's name of the rule, where there is one."""
+    """Return a finding with LER's name of the rule, where there is one; the reader leaves it out."""
     if finding.rule:
         return finding
     owner, _, attribute = finding.path.partition("/")
     entry = catalogue().classes.get(owner)
     lineage = entry.lineage if entry else frozenset((owner,))
-    for rule in _reader_rules().get(finding.code, ()):
+    for rule in _rules_by_code().get(finding.code, ()):
         if rule.attributes and attribute not in rule.attributes:
             continue
         if rule.expected and not finding.expected.startswith(rule.expected):
             continue
-        if lineage.isdisjoint(rule.cases[0].classes):
-            continue
-        return replace(finding, rule=rule.rule)
+        if any(not lineage.isdisjoint(case.classes) for case in rule.cases):
+            return replace(finding, rule=rule.rule)
     return finding
 
 
 @lru_cache(maxsize=1)
-def _reader_rules() -> Mapping[str, tuple[Rule, ...]]:
-    """Return the reader's rules by code, those that say what is expected first."""
+def _rules_by_code() -> Mapping[str, tuple[Rule, ...]]:
+    """Return the rules by code, those that say what is expected first."""
     by_code: dict[str, tuple[Rule, ...]] = {}
     for rule in sorted(rule_book().rules, key=lambda one: not one.expected):
-        if rule.where == "reader":
-            by_code[rule.code] = (*by_code.get(rule.code, ()), rule)
+        by_code[rule.code] = (*by_code.get(rule.code, ()), rule)
     return by_code
 
 

@@ -87,13 +87,14 @@ def read_answer(
         reader = ElementReader(owner_cvr, report, model, strict=strict)
         fields = _header_fields(reader, children)
         header = _header(fields, model, report)
-    _check_header(header, report)
+    weight = Severity.ERROR if rules and model != "1.0.0" else Severity.WARNING
+    _check_header(header, report, weight)
     _check_documents(intake, report)
 
     def stream(fresh: Report, keep_rows: bool) -> Iterator[FeatureBatch]:
         made = rules(model) if rules else None
         reader = ElementReader(owner_cvr, fresh, model, strict=strict, rules=made, keep_rows=keep_rows)
-        return _batches(intake, reader, header)
+        return _batches(intake, reader, header, weight)
 
     return Answer(
         owner_cvr,
@@ -110,7 +111,9 @@ def _document(file: Any, limits: Limits) -> Iterator[etree._Element]:
     return root_and_children(file, limits, (f"{{*}}{_SVAR}", PACKAGE_ROOT))
 
 
-def _batches(intake: Intake, reader: ElementReader, header: AnswerHeader) -> Iterator[FeatureBatch]:
+def _batches(
+    intake: Intake, reader: ElementReader, header: AnswerHeader, weight: Severity
+) -> Iterator[FeatureBatch]:
     """Read the features of an answer."""
     if header.contact is not None and header.contact.gml_id:
         reader.reserve(header.contact.gml_id)
@@ -128,7 +131,7 @@ def _batches(intake: Intake, reader: ElementReader, header: AnswerHeader) -> Ite
     yield from reader.full_batches(1)
     reader.finish()
     _check_attachments(intake, reader)
-    _check_content(header, reader.report)
+    _check_content(header, reader.report, weight)
 
 
 def _check_stray(reader: ElementReader, element: etree._Element) -> None:
@@ -243,20 +246,30 @@ def _contact(fields: dict[str, Any] | None) -> Contact | None:
     )
 
 
-def _check_header(header: AnswerHeader, report: Report) -> None:
-    """Note what the header says that people should know, and what LER's rules say of it."""
+def _is_uuid(text: str) -> bool:
+    """Whether `text` is a UUID as X.667 writes it, in letters of either case."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _check_header(header: AnswerHeader, report: Report, weight: Severity) -> None:
+    """Note what the header says that people should know, and what LER's rules say of it.
+
+    `weight` is that of a broken rule: an error when an answer is checked, which does not keep it from being
+    read otherwise.
+    """
 
     def note(
         code: str, severity: Severity, message: str, message_da: str, path: str, found: str = ""
     ) -> None:
         report.add(Finding(code, severity, message, message_da, path=f"{_SVAR}/{path}", found=found[:200]))
 
-    try:
-        uuid.UUID(header.answer_id)
-    except ValueError:
+    if not _is_uuid(header.answer_id):
         note(
             "LER-ANSWER-ID",
-            Severity.WARNING,
+            weight,
             "The id of the answer is not a UUID.",
             "Svarets id er ikke en UUID.",
             "id",
@@ -292,10 +305,20 @@ def _check_header(header: AnswerHeader, report: Report) -> None:
     if header.expected_at is not None and kind is not ResponseType.MANUAL:
         note(
             "LER-EXPECTED-TIME",
-            Severity.WARNING,
+            weight,
             "A time of delivery belongs to manual handling only.",
             "forventetAfleveringstidspunkt hører kun til manuel behandling.",
             "forventetAfleveringstidspunkt",
+        )
+    contact = header.contact
+    if contact is not None and not contact.phone.strip() and not contact.email.strip():
+        note(
+            "LER-CONTACT-UNREACHABLE",
+            weight,
+            "The contact of the answer has neither a telephone number nor a mail address.",
+            "Svarets kontaktprofil har hverken telefonnummer eller mailadresse.",
+            "kontaktprofilTilTekniskeSpoergsmaal",
+            contact.name,
         )
 
 
@@ -331,7 +354,7 @@ def _check_attachments(intake: Intake, reader: ElementReader) -> None:
             )
 
 
-def _check_content(header: AnswerHeader, report: Report) -> None:
+def _check_content(header: AnswerHeader, report: Report, weight: Severity) -> None:
     """Whether features are there must agree with the type of the answer."""
     carries = header.response_type.carries_features
     if carries == bool(report.features):
@@ -339,7 +362,7 @@ def _check_content(header: AnswerHeader, report: Report) -> None:
     report.add(
         Finding(
             "LER-CONTENT-EMPTY" if carries else "LER-CONTENT-NOT-EMPTY",
-            Severity.WARNING if carries else Severity.ERROR,
+            weight if carries else Severity.ERROR,
             f"The answer says '{header.response_type}' and holds {report.features} features.",
             f"Svaret siger '{header.response_type}' og har {report.features} objekter.",
             path=f"{_SVAR}/type",
