@@ -191,9 +191,9 @@ def _is_cut(report: Report) -> bool:
 
 def _groups(report: Report, words: _Words) -> list[_Group]:
     """Put findings of one kind together, the worst kinds first and then the most frequent."""
-    kinds: dict[tuple[Severity, str], list[Finding]] = {}
+    kinds: dict[tuple[Severity, str, str], list[Finding]] = {}
     for finding in report.findings:
-        kinds.setdefault((finding.severity, finding.code), []).append(finding)
+        kinds.setdefault((finding.severity, finding.code, finding.hint), []).append(finding)
     groups = [_group(findings, words) for findings in kinds.values()]
     return sorted(groups, key=lambda group: (_ORDER.index(group.severity), -len(group.findings)))
 

@@ -9,8 +9,8 @@ from geoinfra.errors import DataRefused, InvalidInput, Report, Severity
 from geoinfra.utilities.check.advice import advised
 from geoinfra.utilities.check.rules import BusinessRules, named
 from geoinfra.utilities.check.unreadable import unreadable
+from geoinfra.utilities.formats.document import open_document
 from geoinfra.utilities.formats.intake import Limits
-from geoinfra.utilities.formats.ler import read_answer
 from geoinfra.utilities.model import require_cvr
 
 __all__ = ["check_file"]
@@ -30,7 +30,7 @@ def check_file(
     Parameters
     ----------
     source
-        Path or binary file: an answer or a package, as GML or in a zip.
+        Path or binary file: any document of the LER exchange, as GML or in a zip.
     owner_cvr
         Owner whose answer it is; of a package only his part is checked.
     strict
@@ -55,11 +55,11 @@ def check_file(
         require_cvr(owner_cvr)
     report = Report()
     try:
-        document = read_answer(
-            source, owner_cvr=owner_cvr or "00000000", limits=limits, strict=strict, rules=BusinessRules
+        document = open_document(
+            source, owner_cvr=owner_cvr, limits=limits, strict=strict, rules=BusinessRules
         )
         report = document.report
-        document.scan()
+        report = document.scan()
     except DataRefused as refused:
         report = refused.report
     except InvalidInput as error:

@@ -9,8 +9,53 @@ from geoinfra.errors import Finding, InvalidInput, Severity
 __all__ = ["danish", "unreadable"]
 
 _LINE = re.compile(r"line (\d+)")
-_ROOTS = r"The document is not an? (.+)\."
+_ROOTS = r"(?:The document|\S+) is not an? (.+)\."
+_THINGS = {
+    "a PDF": "en PDF",
+    "a SQLite database (GeoPackage?)": "en SQLite-database (GeoPackage?)",
+    "a zip file": "en zip-fil",
+    "a PNG image": "et PNG-billede",
+    "a JPEG image": "et JPEG-billede",
+    "a TIFF image": "et TIFF-billede",
+    "a gzip file": "en gzip-fil",
+    "a 7z archive": "et 7z-arkiv",
+    "a RAR archive": "et RAR-arkiv",
+    "a DWG drawing": "en DWG-tegning",
+    "a DXF drawing": "en DXF-tegning",
+    "an old Office document": "et ældre Office-dokument",
+    "a shapefile": "en shapefil",
+    "a FlatGeobuf": "en FlatGeobuf",
+    "a Parquet file": "en Parquet-fil",
+    "JSON": "JSON",
+    "an empty file": "en tom fil",
+    "XML that is not well-formed": "XML, der ikke er velformet",
+    "no XML": "ikke XML",
+}
 _DANISH = (
+    (r"This is XML with the root '(.*)'\.", "Dette er XML med roden '{}'."),
+    (r"This is (.+)\.", "Dette er {}."),
+    (r"The zip file holds no document of LER\.", "Zip-filen har intet LER-dokument."),
+    (r"That is no file\.", "Det er ikke en fil."),
+    (r"The file cannot be opened: (.+)\.", "Filen kan ikke åbnes: {}."),
+    (r"A zip in the zip is larger than (\d+) bytes\.", "En zip i zip-filen er større end {} byte."),
+    (r"The folder has more than (\d+) files\.", "Mappen har mere end {} filer."),
+    (r"The folder holds more than (\d+) bytes\.", "Mappen fylder mere end {} byte."),
+    (r"The attachment is larger than (\d+) bytes\.", "Bilaget er større end {} byte."),
+    (r"The package names more than (\d+) owners\.", "Pakken nævner mere end {} ejere."),
+    (
+        r"The package holds too many answers that name no owner\.",
+        "Pakken har for mange svar, der ikke nævner en ejer.",
+    ),
+    (
+        r"An owner of the package has too many interest areas\.",
+        "En ejer i pakken har for mange interesseområder.",
+    ),
+    (
+        r"The document holds (\d+) Indberetning, not one\.",
+        "Dokumentet har {} Indberetning; der skal være én.",
+    ),
+    (r"The polygon encloses nothing\.", "Polygonen omslutter intet."),
+    (r"The coordinates of the polygon make no ring\.", "Polygonens koordinater giver ingen ring."),
     (r"The file is larger than (\d+) bytes\.", "Filen er større end {} byte."),
     (
         r"The zip file is damaged, encrypted or packed in a way not read here\.",
@@ -35,6 +80,7 @@ _DANISH = (
     (r"The document declares a document type\.", "Dokumentet erklærer en dokumenttype (DOCTYPE)."),
     (r"(\S+) is not well-formed XML\.", "{} er ikke velformet XML."),
     (r"(\S+) declares a document type\.", "{} erklærer en dokumenttype (DOCTYPE)."),
+    (r"(\S+) is larger than (\d+) bytes\.", "{} er større end {} byte."),
     (r"A time in the package cannot be read\.", "Et tidspunkt i pakken kan ikke læses."),
     (r"The document holds no Graveforesp\.", "Dokumentet har ingen Graveforesp."),
     (r"The polygons of the request do not make one area\.", "Forespørgslens polygoner giver ikke ét område."),
@@ -58,6 +104,14 @@ _DANISH = (
     (r"The polygon crosses itself\.", "Polygonen krydser sig selv."),
 )
 _DANISH_HINTS = {
+    "Accepted are a LER answer (Graveforespoergselssvar), a utility-line package (consolidated.gml), "
+    "a dig request (Graveforesp), an interest area (Indberetning) and a status list (LedningsejerListe): "
+    "as GML, in a zip or in a folder.": (
+        "Filen skal være et LER-svar (Graveforespoergselssvar), en ledningspakke (consolidated.gml), "
+        "en graveforespørgsel (Graveforesp), et interesseområde (Indberetning) eller en statusliste "
+        "(LedningsejerListe): som GML, i en zip-fil eller i en mappe."
+    ),
+    "End each ring where it starts.": "Slut hver ring, hvor den begynder.",
     "Leave out DOCTYPE and entity declarations.": "Udelad DOCTYPE og entitetserklæringer.",
     "Send them one by one.": "Send dem én ad gangen.",
     "Write it in EPSG:25832.": "Skriv den i EPSG:25832.",
@@ -74,20 +128,22 @@ def danish(message: str) -> str | None:
     for pattern, text in _TABLE:
         found = pattern.fullmatch(message)
         if found:
-            return text.format(*found.groups()).replace(" or ", " eller ")
+            told = [_THINGS.get(part, part.replace(" or ", " eller ")) for part in found.groups()]
+            return text.format(*told)
     return None
 
 
 def unreadable(error: InvalidInput) -> Finding:
     """Make the finding of a document that could not be read, or not to its end."""
     where = _LINE.search(str(error.details.get("where", "")))
+    found = str(error.details.get("found", ""))
     return Finding(
         "LER-UNREADABLE",
         Severity.ERROR,
         error.message,
         danish(error.message) or "Dokumentet kan ikke læses.",
         line=int(where[1]) if where else None,
-        found=str(error.details.get("found", ""))[:200],
+        found="" if found in error.message else found[:200],
         hint=error.hint if error.hint in _DANISH_HINTS else "",
         hint_da=_DANISH_HINTS.get(error.hint, ""),
     )

@@ -272,7 +272,7 @@ export class CheckPanel {
       make("ul", {}, ...rows));
     const rest = findings.length - state.rows;
     if (rest > 0) {
-      const more = make("button", { type: "button", class: "quiet", "data-more": kind }, t("check.more", { n: formatNumber(rest) }));
+      const more = make("button", { type: "button", class: "quiet", "data-more": "" }, t("check.more", { n: formatNumber(rest) }));
       more.addEventListener("click", () => {
         const next = findings[state.rows].index;
         state.rows += ROWS_AT_ONCE;
@@ -342,7 +342,7 @@ export class CheckPanel {
 }
 
 /** Findings of one kind stand together. @param {Finding} finding */
-const kindOf = ({ severity, code }) => `${severity} ${code}`;
+const kindOf = ({ severity, code, hint }) => `${severity} ${code} ${hint}`;
 
 /** @template T @param {T[]} items @param {(item: T) => string} key @returns {[string, T[]][]} */
 function grouped(items, key) {
