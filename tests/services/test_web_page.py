@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,24 @@ def visitor(visitor_page: Page) -> Page:
     return visitor_page
 
 
+@pytest.fixture(scope="module")
+def owner_page(browser: Browser, demo_server: str) -> Iterator[Page]:
+    """One page for all tests that check a delivery."""
+    for opened in _page(browser, demo_server, viewport=DESKTOP, locale="en-GB"):
+        _become(opened, "owner")
+        yield opened
+
+
+@pytest.fixture
+def owner(owner_page: Page) -> Page:
+    """The owner's page in English, before a file was chosen."""
+    owner_page.click("[data-language=en]")
+    owner_page.click("#tab-check")
+    if owner_page.locator("#check-new").is_visible():
+        owner_page.click("#check-new")
+    return owner_page
+
+
 @pytest.fixture
 def phone(browser: Browser, demo_server: str) -> Iterator[Page]:
     """The page on a phone, in Danish."""
@@ -96,6 +116,37 @@ def _page(browser: Browser, demo_server: str, **options: Any) -> Iterator[Page]:
     yield opened
     context.close()
     assert faults == []
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A delivery with faults, and the last of them: its feature, line and place."""
+
+    path: Path
+    feature_id: str
+    line: int
+    position: tuple[float, float]
+
+
+FAULT = "i fart"
+
+
+@pytest.fixture(scope="module")
+def faulty(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> Faulty:
+    """An owner's delivery in which every twentieth line has a status that LER does not know."""
+    source = (tiny_town / "deliveries" / "99500018.gml").read_text("utf-8")
+    lines = source.splitlines(keepends=True)
+    broken = [number for number, line in enumerate(lines) if ">i drift<" in line][::20]
+    for number in broken:
+        lines[number] = lines[number].replace(">i drift<", f">{FAULT}<")
+    path = tmp_path_factory.mktemp("faulty") / "Havnsby Fjernvarme.gml"
+    path.write_text("".join(lines), "utf-8")
+    last = lines[broken[-1]]
+    feature_id = re.search(r'gml:id="([^"]+)"', last)
+    place = re.search(r"<gml:pos(?:List)?[^>]*>(\S+) (\S+)", last)
+    assert feature_id
+    assert place
+    return Faulty(path, feature_id[1], broken[-1] + 1, (float(place[1]), float(place[2])))
 
 
 def _become(page: Page, role: str) -> None:
@@ -329,15 +380,195 @@ def test_coordinates_equal_proj(visitor: Page) -> None:
         assert back == pytest.approx(place, abs=1e-9)
 
 
-@pytest.mark.parametrize("view", ["enquiry", "mine", "layers"])
+def _choose_file(page: Page, path: Path) -> None:
+    page.click("#tab-check")
+    page.set_input_files("#check-file", path)
+    expect(page.locator("#check-result")).to_be_visible(timeout=30_000)
+
+
+def test_a_faulty_delivery_is_refused_and_each_fault_found_on_the_map(owner: Page, faulty: Faulty) -> None:
+    from pyproj import Transformer
+
+    _choose_file(owner, faulty.path)
+    expect(owner.locator("#check-verdict")).to_have_text("Refused")
+    expect(owner.locator("#check-result h2")).to_have_text(faulty.path.name)
+    row = owner.locator(".kind button", has_text=faulty.feature_id)
+    expect(row.locator(".where")).to_have_text(f"Line {faulty.line:,} · {faulty.feature_id}")
+    expect(owner.locator(".kind-hint").first).to_contain_text("What to do")
+    owner.wait_for_function(SETTLED)
+    row.click()
+    expect(row).to_have_attribute("aria-pressed", "true")
+    owner.wait_for_function(SETTLED)
+    centre = owner.evaluate("() => window.geoinfraMap.getCenter().toArray()")
+    transform = Transformer.from_crs("EPSG:25832", "EPSG:4258", always_xy=True).transform
+    assert centre == pytest.approx(transform(*faulty.position), abs=1e-6)
+    owner.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['check/ring']}).length === 1"
+    )
+
+
+def test_a_mark_on_the_map_leads_to_its_finding(owner: Page, faulty: Faulty) -> None:
+    _choose_file(owner, faulty.path)
+    owner.wait_for_function(SETTLED)
+    owner.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['check/point']}).length > 0"
+    )
+    spot = owner.evaluate(
+        """() => {
+            const map = window.geoinfraMap;
+            const [{geometry}] = map.queryRenderedFeatures({layers: ["check/point"]});
+            const {x, y} = map.project(geometry.coordinates);
+            return [x, y];
+        }"""
+    )
+    owner.mouse.click(*spot)
+    expect(owner.locator(".kind [aria-pressed=true]")).to_be_in_viewport()
+    expect(owner.locator(".maplibregl-popup")).to_have_count(0)
+
+
+def test_findings_are_filtered_by_severity_and_leave_the_map_with_the_tab(
+    owner: Page, faulty: Faulty
+) -> None:
+    marks = "() => window.geoinfraMap.queryRenderedFeatures({layers: ['check/point']}).length"
+    _choose_file(owner, faulty.path)
+    owner.wait_for_function(f"{marks} > 0")
+    owner.click(".filters [data-severity=error]")
+    expect(owner.locator(".filters [data-severity=error]")).to_be_focused()
+    expect(owner.locator(".kind.is-error")).to_have_count(0)
+    owner.wait_for_function(f"{marks} === 0")
+    owner.click(".filters [data-severity=error]")
+    owner.wait_for_function(f"{marks} > 0")
+    owner.click("#tab-layers")
+    owner.wait_for_function(f"{marks} === 0")
+
+
+def test_a_dropped_file_is_checked_and_its_report_saved(owner: Page, faulty: Faulty, tmp_path: Path) -> None:
+    owner.evaluate(
+        """([name, text]) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([text], name));
+            const drop = new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true});
+            document.querySelector(".drop").dispatchEvent(drop);
+        }""",
+        [faulty.path.name, faulty.path.read_text("utf-8")],
+    )
+    expect(owner.locator("#check-verdict")).to_have_text("Refused", timeout=30_000)
+    with owner.expect_download() as pending:
+        owner.click("#check-download")
+    saved = tmp_path / pending.value.suggested_filename
+    pending.value.save_as(saved)
+    assert saved.name == f"{faulty.path.stem}-check.html"
+    assert faulty.feature_id in saved.read_text("utf-8")
+    owner.click("#check-new")
+    expect(owner.locator("#check-choose")).to_be_focused()
+
+
+def test_a_file_that_is_no_delivery_is_explained(owner: Page, tmp_path: Path) -> None:
+    path = tmp_path / "notes.gml"
+    path.write_text("not a delivery")
+    _choose_file(owner, path)
+    expect(owner.locator("#check-verdict")).to_have_text("Refused")
+    expect(owner.locator(".kind-title")).to_have_text("The file cannot be read")
+    expect(owner.locator(".kind li")).to_contain_text("This is no XML.")
+
+
+def test_a_delivery_cannot_put_elements_into_the_page(owner: Page, faulty: Faulty, tmp_path: Path) -> None:
+    path = tmp_path / "svar.gml"
+    escaped = DANGEROUS_HTML.replace("<", "&lt;").replace('"', "&quot;")
+    path.write_text(faulty.path.read_text("utf-8").replace(FAULT, escaped), "utf-8")
+    _choose_file(owner, path)
+    expect(owner.locator(".kind").first).to_contain_text(DANGEROUS_HTML)
+    assert owner.locator("#check-result img").count() == 0
+    assert owner.evaluate("() => window.broken") is None
+
+
+def test_a_visitor_is_told_to_choose_a_role_before_checking(visitor: Page) -> None:
+    visitor.click("#tab-check")
+    expect(visitor.locator("#check-choose")).to_be_disabled()
+    expect(visitor.locator("#check-need-role")).to_be_visible()
+
+
+def test_phone_checks_a_delivery_and_keeps_the_map_in_sight(phone: Page, faulty: Faulty) -> None:
+    _become(phone, "owner")
+    _choose_file(phone, faulty.path)
+    expect(phone.locator("#check-verdict")).to_have_text("Afvist")
+    phone.wait_for_function(SETTLED)
+    phone.locator(".kind button").first.tap()
+    phone.wait_for_function(SETTLED)
+    spot = phone.evaluate(
+        """() => {
+            const map = window.geoinfraMap;
+            const [{geometry}] = map.querySourceFeatures("check", {filter: ["get", "chosen"]});
+            return map.project(geometry.coordinates).y;
+        }"""
+    )
+    sheet = phone.locator("#panel").bounding_box()
+    assert sheet is not None
+    assert 0 < spot < sheet["y"]
+    assert phone.evaluate("() => document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def _require_accessible(page: Page) -> None:
+    """Let axe look at the page as it stands."""
+    page.evaluate((WEB_DIR / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    result = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    serious = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
+    assert serious == [], json.dumps([(v["id"], [n["html"] for n in v["nodes"]]) for v in serious], indent=1)
+
+
+@pytest.mark.parametrize("view", ["enquiry", "mine", "check", "layers"])
 @pytest.mark.parametrize("language", ["da", "en"])
 def test_axe_finds_nothing_serious(visitor: Page, view: str, language: str) -> None:
     visitor.click(f"[data-language={language}]")
     visitor.click(f"#tab-{view}")
-    visitor.evaluate((WEB_DIR / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
-    result = visitor.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-    serious = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
-    assert serious == [], json.dumps([(v["id"], [n["html"] for n in v["nodes"]]) for v in serious], indent=1)
+    _require_accessible(visitor)
+
+
+def test_axe_finds_nothing_serious_in_a_check(owner: Page, faulty: Faulty) -> None:
+    _choose_file(owner, faulty.path)
+    owner.locator(".kind button").first.click()
+    for language in ("da", "en"):
+        owner.click(f"[data-language={language}]")
+        _require_accessible(owner)
+
+
+def test_axe_finds_nothing_serious_in_an_enquiry_and_its_lines(page: Page) -> None:
+    _become(page, "excavator")
+    _look_at(page, "Algade")
+    _rectangle(page, 60, 40)
+    page.click("#file-enquiry")
+    expect(page.locator("#download-package")).to_be_visible(timeout=60_000)
+    page.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
+        timeout=20_000,
+    )
+    page.evaluate(
+        """async () => {
+            const {showFeatures} = await import("/static/features.js");
+            const map = window.geoinfraMap;
+            const lines = map.queryRenderedFeatures({layers: ["utility-lines/in-use"]});
+            showFeatures(map, map.getCenter(), lines.slice(0, 3));
+        }"""
+    )
+    expect(page.locator(".maplibregl-popup dl").first).to_be_visible()
+    for language in ("da", "en"):
+        page.click(f"[data-language={language}]")
+        _require_accessible(page)
+    page.click("#tab-mine")
+    expect(page.locator("#view-mine li").first).to_be_visible()
+    _require_accessible(page)
+
+
+def test_axe_finds_nothing_serious_on_a_phone(phone: Page, faulty: Faulty) -> None:
+    for language in ("en", "da"):
+        phone.tap(f"[data-language={language}]")
+        _require_accessible(phone)
+    phone.tap("#sheet-handle")
+    _require_accessible(phone)
+    phone.tap("#sheet-handle")
+    _become(phone, "owner")
+    _choose_file(phone, faulty.path)
+    _require_accessible(phone)
 
 
 def test_phone_shows_map_and_sheet_without_sideways_scrolling(phone: Page) -> None:
