@@ -68,6 +68,8 @@ class Attribute:
         Cardinality; ``max`` is ``None`` when unbounded.
     uom
         The only unit of a measure (UCUM), or empty when any is taken.
+    uom_rule
+        LER's name of the rule that says so.
     geometry
         ``Point``, ``Curve``, ``MultiCurve`` or ``Geometry`` (any).
     target
@@ -78,6 +80,8 @@ class Attribute:
         Whether the value is a list.
     since
         The first model that has it.
+    default
+        What an empty element says.
     """
 
     name: str
@@ -95,6 +99,8 @@ class Attribute:
     qname: str = ""
     repeated: bool = False
     since: str = MODELS[0]
+    uom_rule: str = ""
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)

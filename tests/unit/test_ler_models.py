@@ -73,6 +73,7 @@ def facts(declaration: etree._Element) -> dict[str, Any]:
         "nillable": declaration.get("nillable", "false"),
         "length": facet("maxLength"),
         "pattern": facet("pattern"),
+        "default": declaration.get("default"),
     }
 
 
@@ -85,6 +86,7 @@ def own_facts(entry: FeatureClass) -> list[dict[str, Any]]:
             "nillable": str(a.nillable).lower(),
             "length": None if a.max_length is None else str(a.max_length),
             "pattern": a.pattern or None,
+            "default": a.default or None,
         }
         for a in entry.attributes.values()
     ]

@@ -46,11 +46,16 @@ class GeometryReader:
         Called with code, English text, Danish text, what stood there and the element for what is tolerated.
     register
         Called with each ``gml:id`` and its element.
+    strict
+        Note every other way of writing the reference system than the one that LER names.
     """
 
-    def __init__(self, note: Note, register: Callable[[str, etree._Element], None]) -> None:
+    def __init__(
+        self, note: Note, register: Callable[[str, etree._Element], None], *, strict: bool = False
+    ) -> None:
         self._note = note
         self._register = register
+        self._strict = strict
         self._dimension: int | None = None
         self._flat = False
 
@@ -67,6 +72,8 @@ class GeometryReader:
             return shape
         self._dimension, self._flat = None, False
         self._srs(element)
+        if self._strict and not element.get("srsName"):
+            self._note_srs("", element)
         kind = _local(element)
         single = _MEMBERS.get(kind)
         vertices = array("d")
@@ -93,7 +100,9 @@ class GeometryReader:
         if kind is None or len(element) != 1:
             return None
         items = element.items()
-        own_id = items.pop(0)[1] if items and items[0][0] == GML_ID else None
+        own_id = None
+        if items and items[0][0] == GML_ID:
+            own_id, items = str(items[0][1]), items[1:]
         if items not in _COMMON_ATTRIBUTES:
             return None
         child = element[0]
@@ -122,6 +131,7 @@ class GeometryReader:
             self._register(own_id, element)
         dimension = element.get("srsDimension")
         if dimension is not None:
+            dimension = dimension.strip(" \t\r\n")
             if dimension not in ("2", "3"):
                 raise _fault(
                     "LER-SRS-DIMENSION",
@@ -133,7 +143,11 @@ class GeometryReader:
                 )
             self._dimension = int(dimension)
         srs = element.get("srsName")
-        if srs is None or srs == SRS_NAME or srs.endswith(("/7416", ":7416")):
+        if srs is None or srs == SRS_NAME:
+            return
+        if srs.endswith(("/7416", ":7416")):
+            if self._strict:
+                self._note_srs(srs, element)
             return
         if not srs.endswith(("/25832", ":25832")):
             raise _fault(
@@ -146,10 +160,13 @@ class GeometryReader:
             )
         if self._dimension is None and element.find(".//*[@srsDimension]") is None:
             self._dimension = 2
+        self._note_srs(srs, element)
+
+    def _note_srs(self, srs: str, element: etree._Element) -> None:
         self._note(
             "LER-SRS-NAME",
-            "The reference system should be written as EPSG:7416; it was read as that.",
-            "Referencesystemet bør skrives som EPSG:7416; det er læst sådan.",
+            f"The reference system should be written as {SRS_NAME}; it was read as that.",
+            f"Referencesystemet skal skrives som {SRS_NAME}; det er læst sådan.",
             srs,
             element,
         )
@@ -247,7 +264,7 @@ class GeometryReader:
                 numbers = array("d", map(float, text.split()))
             except ValueError:
                 numbers = array("d")
-            if not numbers or "_" in text:
+            if not numbers or "_" in text or not text.isascii():
                 raise _fault(
                     "LER-COORDINATES",
                     "The coordinates are not numbers.",

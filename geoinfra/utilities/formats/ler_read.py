@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -19,9 +19,17 @@ from lxml import etree
 
 from geoinfra.errors import Finding, InvalidGeometry, Report, Severity
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
-from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
+from geoinfra.utilities.catalogue import NEWEST_MODEL, Attribute, FeatureClass, catalogue
 from geoinfra.utilities.formats.gml_geometry import GML_ID, GeometryFault, GeometryReader
-from geoinfra.utilities.model import AnswerHeader, FeatureRows, contact_id, fitted, is_gml_id
+from geoinfra.utilities.formats.ler_strict import XML_BLANKS, SchemaCheck, is_uri
+from geoinfra.utilities.model import (
+    HEIGHT_SRS_NAME,
+    AnswerHeader,
+    FeatureRows,
+    contact_id,
+    fitted,
+    is_gml_id,
+)
 from geoinfra.utilities.shapes import Shape
 
 __all__ = ["Answer", "ElementReader", "FeatureRules", "RuleFactory", "own_classes", "parse_datetime"]
@@ -32,10 +40,33 @@ _GML = "{http://www.opengis.net/gml/3.2}"
 PACKAGE_CHILDREN = frozenset(("objectType", "ledningsejer", "indberetningsNr"))
 """Children without namespace that LER puts into every feature of a package."""
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_INSTANT = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
-_INTEGER = re.compile(r"[+-]?\d{1,15}")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_ZONED_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?", re.ASCII)
+_TIME = re.compile(r"T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?", re.ASCII)
+_MIDNIGHT = re.compile(r"T24:00:00(?:\.0+)?(?![\d.])")
+_INSTANT = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,15}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_UNTAKEN_NUMBER = re.compile(r"[+-]?\d{16,}|-?INF|NaN", re.ASCII)
+"""Numbers that the schema takes, and nobody can mean."""
+
+_INVALID_GML = "13-300"
+"""LER's code for a document that its validator refuses without naming a rule."""
+
+_RULE_OF = {
+    "LER-GEOMETRY-KIND": "SupportedGeometryRule",
+    "LER-GEOMETRY-EMPTY": "SimpleFeatureRule",
+    "LER-GEOMETRY-POINTS": "SimpleFeatureRule",
+    "LER-GEOMETRY-2D": "Check3DGeometryRule",
+    "LER-SRS-DIMENSION": "Check3DGeometryRule",
+    "LER-SRS-NAME": "IndholdGM_ObjectSRIdRestriktionRule",
+    "LER-AXIS-ORDER": "UtilityGeometryWithinDiggingAreaRule",
+    "LER-OUTSIDE-DENMARK": "UtilityGeometryWithinDiggingAreaRule",
+    "LER-COORDINATES": _INVALID_GML,
+    "LER-HEIGHT": "IndholdKoteSRIDrestriktion",
+    "LER-MEDIA-TYPE": "IRFormatRestriktionRule",
+}
+"""LER's own rule behind what is refused beside the schema."""
 
 
 class FeatureRules(Protocol):
@@ -108,10 +139,18 @@ class Answer:
 class _Faulty(Exception):
     """A value that cannot be taken; becomes a finding, and the attribute is left out."""
 
-    def __init__(self, code: str, message: str, message_da: str, found: str = "", expected: str = "") -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        message_da: str,
+        found: str = "",
+        expected: str = "",
+        rule: str = "",
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.message_da = code, message, message_da
-        self.found, self.expected = found, expected
+        self.found, self.expected, self.rule = found, expected, rule
 
 
 _REMEMBERED = frozenset(
@@ -141,6 +180,8 @@ class _Field:
 
     Attributes
     ----------
+    own
+        The same attribute in the model of the document, ``None`` where that has none.
     memory
         Values that were read without a finding, by the text of the element and what XML attributes it had; it
         makes the common case one look. ``None`` where reading does more than return a value.
@@ -151,6 +192,7 @@ class _Field:
     position: int
     repeated: bool
     is_geometry: bool
+    own: Attribute | None
     memory: dict[Any, Any] | None
 
 
@@ -161,33 +203,37 @@ Table = Mapping[str, Known]
 
 
 @lru_cache(maxsize=16)
-def own_classes(model: str = "", strict: bool = False) -> Table:
-    """Return tag -> class and its attributes by tag, in the namespaces of LER/1 and LER/2.
+def own_classes(model: str = NEWEST_MODEL, strict: bool = False) -> Table:
+    """Return tag -> class and its attributes by tag, for a document of `model`.
 
-    Values are remembered for each `model` and mode apart, because they are not judged alike.
+    The classes are those of the newest model. The namespaces of LER/1 and LER/2 are both known, strictly only
+    that of the model. Values are remembered for each model and mode apart, because they are not judged alike.
     """
-    del model, strict  # they only tell the tables apart
-    known = catalogue()
+    known, own = catalogue(), catalogue(model)
     table: dict[str, Known] = {}
     for entry in known.classes.values():
-        for generation in ("/2/", "/1/"):
+        for generation in (f"/{model[0]}/",) if strict else ("/2/", "/1/"):
             spaces = {p: uri.replace("/2/gml", f"{generation}gml") for p, uri in known.namespaces.items()}
+            own_entry = own.classes[entry.name]
             attributes = {
-                f"{{{spaces[a.prefix]}}}{a.name}": _field(entry, a) for a in entry.attributes.values()
+                f"{{{spaces[a.prefix]}}}{a.name}": _field(entry, a, own_entry)
+                for a in entry.attributes.values()
             }
-            demanded = frozenset(a for a in entry.required if entry.attributes[a].type != "geometry")
+            demanded = frozenset(a for a in own_entry.required if own_entry.attributes[a].type != "geometry")
             table[f"{{{spaces[entry.prefix]}}}{entry.name}"] = (entry, attributes, demanded)
     return table
 
 
-def _field(entry: FeatureClass, attribute: Attribute) -> _Field:
+def _field(entry: FeatureClass, attribute: Attribute, own_entry: FeatureClass) -> _Field:
+    own = own_entry.attributes.get(attribute.name)
     return _Field(
         attribute,
         attribute.name,
         entry.position[attribute.name],
         attribute.repeated,
         attribute.type == "geometry",
-        {} if attribute.type in _REMEMBERED else None,
+        own,
+        {} if own is not None and attribute.type in _REMEMBERED else None,
     )
 
 
@@ -233,7 +279,9 @@ class ElementReader:
         self._dropped_attributes = older.get("dropped_attributes", {})
         self._ids: dict[str, str] = {}
         self._references: list[tuple[str, Attribute, str, int | None, str]] = []
-        self._geometry = GeometryReader(self._note_geometry, self._register_geometry)
+        self._geometry = GeometryReader(self._note_geometry, self._register_geometry, strict=strict)
+        self.schema = SchemaCheck(model, self._schema_fault) if strict else None
+        self._member = ""
         self._feature_id: str | None = None
         self._path = ""
         self._told = 0
@@ -252,6 +300,7 @@ class ElementReader:
         path: str = "",
         expected: str = "",
         found: str = "",
+        rule: str = "",
     ) -> None:
         """Add a finding about the feature at hand."""
         self._told += 1
@@ -266,6 +315,7 @@ class ElementReader:
                 path or self._path,
                 expected[:200],
                 found[:200],
+                rule,
             )
         )
 
@@ -281,10 +331,23 @@ class ElementReader:
             line=getattr(fault, "line", None) or _line(child),
             found=fault.found,
             expected=fault.expected,
+            rule=getattr(fault, "rule", "") or _RULE_OF.get(fault.code, ""),
         )
 
+    @property
+    def _tolerated(self) -> Severity:
+        """What something weighs that is mended in tolerant reading."""
+        return Severity.ERROR if self.strict else Severity.WARNING
+
     def _note_geometry(self, code: str, message: str, da: str, found: str, element: etree._Element) -> None:
-        self.add(Severity.WARNING, code, message, da, line=_line(element), found=found)
+        self.add(
+            self._tolerated, code, message, da, line=_line(element), found=found, rule=_RULE_OF.get(code, "")
+        )
+
+    def _schema_fault(
+        self, code: str, message: str, da: str, element: etree._Element, found: str, expected: str, rule: str
+    ) -> None:
+        self.error(code, message, da, line=_line(element), found=found, expected=expected, rule=rule)
 
     # -- identifiers
 
@@ -303,7 +366,7 @@ class ElementReader:
         return True
 
     def _register_geometry(self, gml_id: str, element: etree._Element) -> None:
-        self.register(gml_id.removeprefix(self._prefix), "", element)
+        self.register(gml_id.removeprefix(self._prefix).strip(XML_BLANKS), "", element)
 
     def _own_id(self, element: etree._Element) -> str | None:
         """Return the owner's own id of a feature, or ``None`` with a finding."""
@@ -315,10 +378,11 @@ class ElementReader:
                 "Objektet har intet gml:id.",
                 line=_line(element),
                 expected="gml:id",
+                rule=_INVALID_GML,
             )
             return None
         own = gml_id.removeprefix(self._prefix)
-        if not is_gml_id(own):
+        if not is_gml_id(own) and not is_gml_id(own := own.strip(XML_BLANKS)):
             self.error(
                 "LER-BAD-ID",
                 "The gml:id is not an XML name.",
@@ -335,7 +399,8 @@ class ElementReader:
 
     def header_value(self, attribute: Attribute, child: etree._Element, owner: str) -> Any:
         """Return a value of the answer's header, or ``None`` with a finding."""
-        return self._checked(catalogue().classes[owner], attribute, child)
+        entry = catalogue().classes[owner]
+        return self._checked(entry, _field(entry, attribute, catalogue(self._model).classes[owner]), child)
 
     # -- features
 
@@ -354,6 +419,7 @@ class ElementReader:
         found = self._classes.get(element.tag)
         name = _local_name(element)
         self._path = name
+        self._member = member
         if found is None or not found[0].kind:
             self.error(
                 "LER-UNKNOWN-CLASS",
@@ -373,6 +439,8 @@ class ElementReader:
                 expected=entry.member,
                 found=member,
             )
+        if self.schema is not None:
+            self.schema.feature(element, entry)
         gml_id = self._own_id(element)
         unique = gml_id is not None and self.register(gml_id, entry.name, element)
         properties, shape = self._attributes(found, element)
@@ -402,7 +470,7 @@ class ElementReader:
         shape: Shape | None = None
         seen_geometry = refused = False
         last = -1
-        find = by_tag.get
+        find, schema = by_tag.get, self.schema
         for child in element:
             field = find(child.tag)
             if field is None:
@@ -422,11 +490,13 @@ class ElementReader:
                     value = self._learned(entry, field, child, key)
             elif field.is_geometry:
                 self._path = f"{entry.name}/{field.name}"
-                shape = self._twice(child, shape) if seen_geometry else self._shape(child)
+                sound = schema is None or schema.value(field.attribute, child)
+                if seen_geometry or sound:
+                    shape = self._twice(child, shape) if seen_geometry else self._shape(child)
                 seen_geometry = True
                 continue
             else:
-                value = self._checked(entry, field.attribute, child)
+                value = self._checked(entry, field, child)
             name = field.name
             if value is None:
                 refused = True
@@ -441,11 +511,12 @@ class ElementReader:
                 properties[name] = value
         self._path = entry.name
         if not demanded <= properties.keys():
-            for name in entry.required:
-                if name in demanded and name not in properties:
-                    self._missing(entry, name, element)
+            for name in sorted(demanded - properties.keys(), key=entry.position.__getitem__):
+                self._missing(entry, name, element)
         if not seen_geometry and entry.geometry is not None and entry.geometry.min:
-            self._missing(entry, entry.geometry.name, element)
+            own = by_tag[_geometry_tag(element, entry)].own
+            if own is not None and own.min:
+                self._missing(entry, entry.geometry.name, element)
         if refused:
             properties = {name: value for name, value in properties.items() if value is not None}
         return properties, shape
@@ -453,24 +524,66 @@ class ElementReader:
     def _learned(self, entry: FeatureClass, field: _Field, child: etree._Element, key: Any) -> Any:
         """Return a value, and remember it when there was nothing to say about it."""
         told = self._told
-        value = self._checked(entry, field.attribute, child)
+        value = self._checked(entry, field, child)
         memory = field.memory
         if self._told == told and memory is not None and not len(child) and len(memory) < _MEMORY:
             memory[key] = value
         return value
 
-    def _checked(self, entry: FeatureClass, attribute: Attribute, child: etree._Element) -> Any:
+    def _checked(self, entry: FeatureClass, field: _Field, child: etree._Element) -> Any:
         """Return a value, or ``None`` with a finding."""
-        self._path = f"{entry.name}/{attribute.name}"
+        self._path = f"{entry.name}/{field.name}"
+        if self.schema is not None:
+            self.schema.value(field.own or field.attribute, child)
         try:
-            return self._value(attribute, child)
+            value = self._value(field.attribute, child)
         except _Faulty as fault:
+            own = field.own
+            if fault.code == "LER-LENGTH" and own is not None and own.max_length is None:
+                return self._shortened(field.attribute, child)
             self._fault(fault, child)
             return None
+        if self._model != NEWEST_MODEL:
+            self._check_model(field, child, value)
+        return value
+
+    def _check_model(self, field: _Field, child: etree._Element, value: Any) -> None:
+        """Report what the newest model takes and that of the document does not."""
+        own = field.own
+        is_nil = isinstance(value, dict) and "nil" in value
+        if own is None:
+            what, da = f"has no '{field.name}'", f"har ikke '{field.name}'"
+        elif is_nil and not own.nillable:
+            what, da = f"takes no nil of '{field.name}'", f"tager ikke nil for '{field.name}'"
+        elif own.enumeration is not None and not is_nil and not self._was_admitted(own, child):
+            text = (child.text or "").strip()[:80]
+            what, da = f"does not have the value '{text}'", f"har ikke værdien '{text}'"
+        else:
+            return
+        self.add(
+            self._tolerated,
+            "LER-NEWER-MODEL",
+            f"LER {self._model} {what}; a later model does.",
+            f"LER {self._model} {da}; det har en senere model.",
+            line=_line(child),
+            expected=f"schemaVersion {field.attribute.since if own is None else NEWEST_MODEL}",
+            found=self._model,
+        )
+
+    def _shortened(self, attribute: Attribute, child: etree._Element) -> str:
+        """Cut a text that was valid in its model and is too long for the newest."""
+        text = child.text or ""
+        short = text[: attribute.max_length]
+        self._changed("LER-LIFTED-TEXT", text, short, child, Severity.WARNING)
+        return short
+
+    def _was_admitted(self, own: Attribute, child: etree._Element) -> bool:
+        text = (child.text or "").strip()
+        return own.enumeration is None or own.enumeration.admits(text) or (not text and bool(own.default))
 
     def _unknown_child(self, entry: FeatureClass, child: etree._Element) -> None:
         name = _local_name(child)
-        if child.tag in PACKAGE_CHILDREN:
+        if child.tag in PACKAGE_CHILDREN and not (self.strict and self._member):
             return
         path = f"{entry.name}/{name}"
         if name in self._dropped_attributes.get(entry.name, ()):
@@ -505,7 +618,7 @@ class ElementReader:
     def _out_of_order(self, entry: FeatureClass, field: _Field, child: etree._Element) -> None:
         self._path = f"{entry.name}/{field.name}"
         self.add(
-            Severity.WARNING,
+            self._tolerated,
             "LER-ORDER",
             "The attribute stands after one that follows it in the schema; the order was mended.",
             "Attributten står efter en, der følger den i skemaet; rækkefølgen er rettet.",
@@ -552,11 +665,9 @@ class ElementReader:
 
     def _value(self, attribute: Attribute, child: etree._Element) -> Any:
         """Return the value of an attribute element in the shape of ``properties``."""
-        if not child.keys():
-            if len(child) and attribute.type != "contact":
-                raise _Faulty("LER-CONTENT", "A value was expected.", "Der skulle stå en værdi.")
-            return _READERS[attribute.type](self, attribute, child)
-        if child.get(_XSI_NIL) in ("true", "1"):
+        if len(child) and attribute.type != "contact":
+            raise _Faulty("LER-CONTENT", "A value was expected.", "Der skulle stå en værdi.")
+        if child.keys() and (child.get(_XSI_NIL) or "").strip(XML_BLANKS) in ("true", "1"):
             if not attribute.nillable:
                 raise _Faulty(
                     "LER-NOT-NILLABLE", "The attribute cannot be nil.", "Attributten kan ikke være nil."
@@ -575,6 +686,7 @@ class ElementReader:
                 "LER tager kun nilReason 'unknown'.",
                 reason,
                 "unknown",
+                "IndholdNilReasonRestriktion",
             )
         return {"nil": True, "reason": reason}
 
@@ -597,14 +709,16 @@ class ElementReader:
         text = child.text or ""
         if enumeration.admits(text):
             return text
+        if not text and attribute.default:
+            return attribute.default
         stripped = text.strip()
         if enumeration.admits(stripped):
-            self._changed("LER-WHITESPACE", text, stripped, child)
+            self._changed("LER-WHITESPACE", text, stripped, child, self._tolerated)
             return stripped
         if stripped in self._dropped_values.get(enumeration.name, ()):
             lifted = enumeration.as_other(stripped)
             if lifted is not None:
-                self._changed("LER-LIFTED-VALUE", stripped, lifted, child)
+                self._changed("LER-LIFTED-VALUE", stripped, lifted, child, Severity.WARNING)
                 return lifted
         allowed = ", ".join(sorted(enumeration.values)) + (", other: word" if enumeration.open else "")
         raise _Faulty(
@@ -615,31 +729,33 @@ class ElementReader:
             allowed,
         )
 
-    def _changed(self, code: str, old: str, new: str, child: etree._Element) -> None:
+    def _changed(self, code: str, old: str, new: str, child: etree._Element, severity: Severity) -> None:
+        mended = severity is not Severity.ERROR
         self.add(
-            Severity.WARNING,
+            severity,
             code,
-            f"'{old[:80]}' was read as '{new[:80]}'.",
-            f"'{old[:80]}' er læst som '{new[:80]}'.",
+            f"'{old[:80]}' was read as '{new[:80]}'." if mended else f"It should be written '{new[:80]}'.",
+            f"'{old[:80]}' er læst som '{new[:80]}'." if mended else f"Det skal skrives '{new[:80]}'.",
             line=_line(child),
             found=old,
             expected=new,
+            rule=_RULE_OF.get(code, ""),
         )
 
     def boolean(self, _: Attribute, child: etree._Element) -> bool:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         if text not in ("true", "false", "0", "1"):
             raise _bad("true or false", "true eller false", text)
         return text in ("true", "1")
 
     def integer(self, _: Attribute, child: etree._Element) -> int:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         if not _INTEGER.fullmatch(text):
-            raise _bad("a whole number", "et helt tal", text)
+            raise _bad("a whole number", "et helt tal", text, _rule_of_number(text))
         return int(text)
 
     def decimal(self, attribute: Attribute, child: etree._Element) -> float | int:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         if attribute.pattern and not _pattern(attribute.pattern).fullmatch(text):
             raise _bad("a number between 0 and 1 with at most two decimals", "et tal mellem 0 og 1", text)
         return _number(text)
@@ -653,57 +769,84 @@ class ElementReader:
                 f"Enheden skal være '{attribute.uom}'." if attribute.uom else "Enheden mangler.",
                 uom or "",
                 attribute.uom,
+                attribute.uom_rule if uom is not None else "",
             )
-        return {"value": _number((child.text or "").strip()), "uom": uom}
+        return {"value": _number((child.text or "").strip(XML_BLANKS)), "uom": uom}
 
     def date_text(self, _: Attribute, child: etree._Element) -> str:
-        text = (child.text or "").strip()
-        _date(text)
-        return text
+        text = (child.text or "").strip(XML_BLANKS)
+        zoned = _ZONED_DATE.fullmatch(text)
+        return _date(zoned.group(1) if zoned else text).isoformat()
 
     def datetime_text(self, _: Attribute, child: etree._Element) -> str:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         parse_datetime(text)
+        time = _TIME.fullmatch(text, 10)
+        if time is None:
+            raise _bad(_A_DATETIME, "dato og tid", text)
+        if time.group(1) is None:
+            whole = f"{text[:16]}:00{text[16:]}"
+            self._changed("LER-DATETIME", text, whole, child, self._tolerated)
+            return whole
         return text
 
     def instant(self, _: Attribute, child: etree._Element) -> Any:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         if not _INSTANT.fullmatch(text):
             raise _bad(
-                "a year, month or day (yyyy, yyyy-mm, yyyy-mm-dd)", "et år, en måned eller en dag", text
+                "a year, month or day (yyyy, yyyy-mm, yyyy-mm-dd)",
+                "et år, en måned eller en dag",
+                text,
+                f"EtableringsTidsPunktRule_{'DateValueIsNotValid' if text else 'ValueIsNullOrEmpty'}",
             )
-        _date((text + "-01-01")[:10])
+        _date((text + "-01-01")[:10], "EtableringsTidsPunktRule_DateValueIsNotValid")
+        if child.get("calendarEraName") is not None:
+            raise _bad(
+                "no calendarEraName",
+                "ingen calendarEraName",
+                child.get("calendarEraName") or "",
+                "EtableringsTidsPunktRule_calendarEraNameAttributeNotNull",
+            )
         indeterminate = child.get("indeterminatePosition")
         if indeterminate is None:
             return text
         if indeterminate != "before":
-            raise _bad("the indeterminatePosition 'before'", "indeterminatePosition 'before'", indeterminate)
+            raise _bad(
+                "the indeterminatePosition 'before'",
+                "indeterminatePosition 'before'",
+                indeterminate,
+                "EtableringsTidsPunktRule_NotValid_IndeterminatePositionValue",
+            )
         return {"value": text, "indeterminate": indeterminate}
 
     def height(self, _: Attribute, child: etree._Element) -> dict[str, Any]:
-        numbers = (child.text or "").split()
+        text = child.text or ""
+        numbers = text.split() if text.isascii() else []
         srs = child.get("srsName")
+        rule = _RULE_OF["LER-HEIGHT"]
         if srs is not None and not srs.endswith(("/5799", ":5799", "/7416", ":7416")):
-            raise _bad("the reference EPSG:5799 (DVR90)", "referencen EPSG:5799 (DVR90)", srs)
+            raise _bad("the reference EPSG:5799 (DVR90)", "referencen EPSG:5799 (DVR90)", srs, rule)
         if len(numbers) not in (1, 3):
-            raise _bad("one height", "én kote", child.text or "")
+            raise _bad("one height", "én kote", text, rule)
+        if self.strict and srs != HEIGHT_SRS_NAME:
+            self._changed("LER-HEIGHT", srs or "", HEIGHT_SRS_NAME, child, Severity.ERROR)
         if len(numbers) == 3:
-            self._changed("LER-HEIGHT", " ".join(numbers), numbers[2], child)
+            self._changed("LER-HEIGHT", " ".join(numbers), numbers[2], child, self._tolerated)
         height = _number(numbers[-1])
         return {"height_m": None if height == -99 else height}
 
     def media(self, _: Attribute, child: etree._Element) -> dict[str, Any]:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         known = catalogue().media_types
         if text not in known:
-            raise _bad("one of " + ", ".join(known), "et kendt filformat", text)
+            raise _bad("one of " + ", ".join(known), "et kendt filformat", text, _RULE_OF["LER-MEDIA-TYPE"])
         written = child.get("type", "")
         if written != known[text]:
-            self._changed("LER-MEDIA-TYPE", written, known[text], child)
+            self._changed("LER-MEDIA-TYPE", written, known[text], child, self._tolerated)
         return {"value": text, "type": known[text]}
 
     def uri(self, _: Attribute, child: etree._Element) -> str:
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(XML_BLANKS)
         parts = PurePosixPath(text).parts
         if not text or ":" in text or "\\" in text or text.startswith("/") or ".." in parts:
             raise _Faulty(
@@ -711,7 +854,10 @@ class ElementReader:
                 "The path of the attachment must be relative and stay inside the zip file.",
                 "Bilagets sti skal være relativ og blive i zip-filen.",
                 text,
+                rule="IRFileExtensionRestriktionRuleNoFile",
             )
+        if not is_uri(text):
+            raise _bad("a relative URI", "en relativ URI", text)
         self.files.append((text, self._feature_id or "", _line(child)))
         return text
 
@@ -724,6 +870,7 @@ class ElementReader:
                 'Referencen skal skrives som xlink:href="#gml:id".',
                 href or "",
                 "#…",
+                "HrefHashtagRule",
             )
         own = href[1:].removeprefix(self._prefix)
         self._references.append((own, attribute, self._feature_id or "", _line(child), self._path))
@@ -742,6 +889,8 @@ class ElementReader:
         """Return the fields of a ``Kontaktprofil``, without its id when that was made from the feature's."""
         known = self._classes[profile.tag]
         path = self._path
+        if self.schema is not None:
+            self.schema.feature(profile, known[0])
         fields, _ = self._attributes(known, profile)
         self._path = path
         own_id = self._own_id(profile)
@@ -804,6 +953,7 @@ class ElementReader:
                     line=line,
                     path=path,
                     found=f"#{own}",
+                    rule="ManglendeGmlIdHenvisningRule",
                 )
             elif attribute.target and target and attribute.target not in classes[target].lineage:
                 self.error(
@@ -814,6 +964,7 @@ class ElementReader:
                     path=path,
                     expected=attribute.target,
                     found=target,
+                    rule=_INVALID_GML,
                 )
 
     def _remark_beyond(self, targets: list[str]) -> None:
@@ -838,8 +989,21 @@ def _local_name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def _bad(expected: str, expected_da: str, found: str) -> _Faulty:
-    return _Faulty("LER-VALUE", f"Expected {expected}.", f"Forventede {expected_da}.", found, expected)
+_A_DATETIME = "a date and time (yyyy-mm-ddThh:mm:ss)"
+
+
+def _geometry_tag(element: etree._Element, entry: FeatureClass) -> str:
+    """Return the tag of the geometry property of a feature element, in that one's own namespace."""
+    name = entry.geometry.name if entry.geometry is not None else ""
+    return f"{str(element.tag).partition('}')[0]}}}{name}"
+
+
+def _bad(expected: str, expected_da: str, found: str, rule: str = "") -> _Faulty:
+    return _Faulty("LER-VALUE", f"Expected {expected}.", f"Forventede {expected_da}.", found, expected, rule)
+
+
+def _rule_of_number(text: str) -> str:
+    return _INVALID_GML if _UNTAKEN_NUMBER.fullmatch(text) else ""
 
 
 @lru_cache(maxsize=64)
@@ -849,31 +1013,33 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _number(text: str) -> float | int:
     """Return a number, whole ones as ``int``."""
-    if len(text) > 40 or not _NUMBER.fullmatch(text):
-        raise _bad("a number", "et tal", text)
+    if len(text) > 400 or not _NUMBER.fullmatch(text):
+        raise _bad("a number", "et tal", text, _rule_of_number(text))
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise _bad("a finite number", "et endeligt tal", text)
+        raise _bad("a finite number", "et endeligt tal", text, _INVALID_GML)
     return int(number) if number.is_integer() and abs(number) < 1e15 else number
 
 
-def _date(text: str) -> date:
+def _date(text: str, rule: str = "") -> date:
     try:
         if not _DATE.fullmatch(text):
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise _bad("a date (yyyy-mm-dd)", "en dato (åååå-mm-dd)", text) from None
+        raise _bad("a date (yyyy-mm-dd)", "en dato (åååå-mm-dd)", text, rule) from None
 
 
 def parse_datetime(text: str) -> datetime:
-    """Return a date-time; naive where the text has no zone."""
+    """Return a date-time; naive where the text has no zone; 24:00:00 is the next midnight."""
     try:
-        if not _DATE.match(text) or text[10:11] != "T":
+        if not _DATE.match(text) or text[10:11] != "T" or not text.isascii():
             raise ValueError(text)
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise _bad("a date and time (yyyy-mm-ddThh:mm:ss)", "dato og tid", text) from None
+        whole = _MIDNIGHT.sub("T00:00:00", text)
+        moment = datetime.fromisoformat(whole)
+        return moment if whole == text else moment + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise _bad(_A_DATETIME, "dato og tid", text) from None
 
 
 _READERS: dict[str, Callable[[ElementReader, Attribute, etree._Element], Any]] = {
