@@ -520,7 +520,7 @@ COMMON = (
 MEMBERS = {
     "trace": '<ler:ledningstraceMember><ler:Ledningstrace gml:id="t">'
     + COMMON
-    + f"<ler:geometri><gml:MultiCurve><gml:curveMember>{LINE}</gml:curveMember>"
+    + f"<ler:geometri><gml:MultiCurve {SRS}><gml:curveMember>{LINE}</gml:curveMember>"
     "</gml:MultiCurve></ler:geometri>"
     '<ler:bredde uom="mm">500</ler:bredde><ler:forsyningsart>el</ler:forsyningsart>'
     '<ler:indeholdtLedning xlink:href="#el"/></ler:Ledningstrace></ler:ledningstraceMember>',
@@ -682,6 +682,26 @@ class TestRulesOfTheReader:
         codes_told = [finding.code for finding in checked(document().replace(ANSWER_ID, answer_id)).findings]
         assert codes_told.count("LER-ANSWER-ID") == faults
 
+    @pytest.mark.parametrize(
+        "empty",
+        [
+            "<ler:indeholdtLedning/>",
+            '<ler:indeholdtLedning xlink:href=""/>',
+            '<ler:indeholdtLedning xlink:href="#"/>',
+        ],
+    )
+    def test_a_reference_is_not_empty_but_may_be_nil(self, empty: str) -> None:
+        held = '<ler:indeholdtLedning xlink:href="#el"/>'
+        told = [named(finding) for finding in checked(document().replace(held, empty)).findings]
+        assert [(f.code, f.rule) for f in told if f.severity is Severity.ERROR] == [
+            ("LER-XLINK-FORM", "HrefHashtagRule")
+        ]
+        assert checked(document().replace(held, '<ler:indeholdtLedning xsi:nil="true"/>')).errors == 0
+
+    def test_an_empty_attachment_reference_is_refused(self) -> None:
+        cable = document().replace("<ler:type>stikkabel", "<ler:bilag/><ler:type>stikkabel")
+        assert "HrefHashtagRule" in {named(finding).rule for finding in checked(cable).findings}
+
     def test_a_name_that_stands_already_is_kept(self) -> None:
         finding = Finding("LER-UOM", Severity.ERROR, "x", path="Elledning/udvendigDiameter")
         assert named(finding).rule == "LedningUdvendigDiameterMaleenhedsRestriktionRule"
@@ -756,9 +776,9 @@ class TestRealDocuments:
         text = (reference / "ler" / "samples" / "svarudtagettil.gml").read_text("utf-8")
         text = re.sub('schemaVersion="[^"]*"', 'schemaVersion="2.2.0"', text.replace("/1/gml", "/2/gml"))
         report = ler.read_answer(io.BytesIO(text.encode()), owner_cvr=CVR, rules=BusinessRules).scan()
-        told = Counter(
-            f.code for f in report.findings if f.severity is Severity.ERROR and f.code != "LER-CODE"
-        )
+        errors = [f for f in report.findings if f.severity is Severity.ERROR and f.code != "LER-CODE"]
+        assert all(f.line and f.position and f.feature_id for f in errors)
+        told = Counter(f.code for f in errors)
         assert told == {"LER-VERTICAL-ACCURACY-MISSING": 408, "LER-TAPPING-SIDE": 16, "LER-TAP-KIND": 5}
 
     def test_the_sample_with_a_trace_lacks_the_accuracy_of_the_trace_and_a_uuid(
