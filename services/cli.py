@@ -16,9 +16,13 @@ from pydantic import ValidationError
 from geoinfra.cli import StoreAddress, app, run
 from geoinfra.errors import GeoinfraError
 from geoinfra.storage import open_store
+from services.robot.commands import app as owner_robot
 from services.settings import Settings
 
 __all__ = ["main"]
+
+
+app.add_typer(owner_robot, name="owner-robot")
 
 
 @app.callback()

@@ -200,15 +200,16 @@ class AnswerSettings:
         Response type when there are lines.
     valid_days
         How long the information may be used; ``None`` says nothing about it.
-    manual_on_error
-        Whether an enquiry that cannot be answered is taken out for manual handling.
+    manual_minutes_left
+        An enquiry that cannot be answered is taken out for manual handling when so many minutes are left of
+        the owner's time; ``None`` never does it.
     """
 
     contact: Contact | None = None
     delivered: ResponseType = ResponseType.DELIVERED
     valid_days: int | None = None
     supplementary_info: str | None = None
-    manual_on_error: bool = False
+    manual_minutes_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

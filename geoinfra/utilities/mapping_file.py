@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from geoinfra.errors import InvalidInput, UnreadableFile
 from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
 from geoinfra.utilities.mapping import UNSTATED, AnswerSettings, AttributeRule, Heights, Layer, MappingFile
 from geoinfra.utilities.model import Contact, ResponseType, require_cvr
-from geoinfra.utilities.values import UNITS, Scale, Unfit, as_text, converted, scale_of
+from geoinfra.utilities.values import FILL_IN, UNITS, Scale, Unfit, as_text, converted, scale_of
 
 __all__ = ["MAPPED_KINDS", "read_mapping"]
 
@@ -22,6 +22,7 @@ MAPPED_KINDS: Final = frozenset(("line", "trace", "component"))
 """Kinds of LER classes that a table can become."""
 
 _MOST_BYTES = 1_000_000
+_MANUAL_MINUTES_LEFT = 30
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _UNMAPPED = frozenset(("geometry", "features", "media", "contact"))
@@ -54,12 +55,27 @@ def read_mapping(path: Path) -> MappingFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UnreadableFile(f"{path.name} is not a TOML file: {error}.", hint="See the how-to.") from error
     whole = _Table(document, path.name, "")
+    open_places = list(_to_fill_in(document, ""))
+    if open_places:
+        whole.wrong("", f"a decision instead of {FILL_IN} at: {', '.join(open_places)[:600]}", FILL_IN)
     whole.only("owner", "answer", "layer")
     owner = whole.table("owner", required=True)
     owner.only("cvr", "name")
     layers = [_layer(entry, path.parent) for entry in whole.tables("layer")]
     _check_names(whole, layers)
     return MappingFile(path, _cvr(owner), _answer(whole.table("answer")), tuple(layers))
+
+
+def _to_fill_in(value: Any, place: str) -> Iterator[str]:
+    """Yield the places where a draft waits for a person."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _to_fill_in(inner, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, 1):
+            yield from _to_fill_in(inner, f"{place} {number}")
+    elif value == FILL_IN:
+        yield place
 
 
 def _cvr(owner: _Table) -> str:
@@ -82,7 +98,7 @@ class _Table:
         where = ".".join(filter(None, (self.place, key)))
         shown = "nothing" if found is None else repr(found)[:200]
         raise InvalidInput(
-            f"{self.file}, {where}: expected {expected}, found {shown}.",
+            f"{', '.join(filter(None, (self.file, where)))}: expected {expected}, found {shown}.",
             hint="Mend the mapping file; `geoinfra owner-robot init` shows what a source offers.",
             details={"where": where, "expected": expected[:500], "found": shown},
         )
@@ -155,13 +171,17 @@ class _Table:
 
 
 def _answer(table: _Table) -> AnswerSettings:
-    table.only("contact", "type", "valid_days", "supplementary_info", "on_error")
+    table.only("contact", "type", "valid_days", "supplementary_info", "on_error", "manual_minutes_left")
+    minutes = table.whole_number("manual_minutes_left", 1, 10_080)
+    is_manual = table.choice("on_error", ("alarm", "manual")) == "manual"
+    if minutes is not None and not is_manual:
+        table.wrong("manual_minutes_left", "on_error = 'manual' beside it", minutes)
     return AnswerSettings(
         contact=_contact(table.table("contact")) if table.get("contact") is not None else None,
         delivered=_DELIVERED[table.choice("type", tuple(_DELIVERED))],
         valid_days=table.whole_number("valid_days", 1, 3650),
         supplementary_info=table.text("supplementary_info") or None,
-        manual_on_error=table.choice("on_error", ("alarm", "manual")) == "manual",
+        manual_minutes_left=(minutes or _MANUAL_MINUTES_LEFT) if is_manual else None,
     )
 
 
@@ -205,11 +225,11 @@ def _layer(table: _Table, folder: Path) -> Layer:
     source, database = table.text("source"), table.text("database")
     if bool(source) == bool(database):
         table.wrong("source", "either 'source' (a file or folder) or 'database' with 'table'", source or None)
+    if database and not _VARIABLE.fullmatch(database):
+        table.wrong("database", "the name of an environment variable that holds the address", "another text")
     for key in ("layer", "encoding") if database else ("table", "geometry"):
         if table.text(key):
             table.wrong(key, f"no '{key}' beside '{'database' if database else 'source'}'", table.get(key))
-    if database and not _VARIABLE.fullmatch(database):
-        table.wrong("database", "the name of an environment variable that holds the address", "another text")
     return Layer(
         name=name,
         entry=entry,

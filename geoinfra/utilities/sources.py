@@ -7,7 +7,7 @@ a database in a read-only transaction; names of columns are taken only when the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -140,7 +140,7 @@ class Crs:
         return np.asarray(shapely.transform(geometry, move, include_z=True), dtype=object)
 
 
-def _four(numbers: Sequence[float]) -> Bounds:
+def _four(numbers: Iterable[float]) -> Bounds:
     first, second, third, fourth = (float(number) for number in numbers)
     return first, second, third, fourth
 

@@ -11,13 +11,27 @@ from typing import Any, Final
 
 from geoinfra.utilities.catalogue import Attribute
 
-__all__ = ["NIL", "OMIT", "UNITS", "Scale", "Unfit", "as_number", "as_text", "converted", "scale_of"]
+__all__ = [
+    "FILL_IN",
+    "NIL",
+    "OMIT",
+    "UNITS",
+    "Scale",
+    "Unfit",
+    "as_number",
+    "as_text",
+    "converted",
+    "scale_of",
+]
 
 NIL: Final = "nil"
 """Text in a mapping that stands for a void (``xsi:nil``)."""
 
 OMIT: Final = "omit"
 """Text in a mapping that leaves the attribute out."""
+
+FILL_IN: Final = "UDFYLD"
+"""Text in a drafted mapping where a person must decide; no mapping is valid with it."""
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _INSTANT = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
