@@ -1,4 +1,4 @@
-"""Commands on utility files, without a store: check, convert."""
+"""Commands on utility files, without a store: check, convert, repack."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from geoinfra.cli.commands import err, out, progress_fraction, show_report, utilities
 from geoinfra.errors import GeoinfraError, InvalidInput, NotFound, Report
 from geoinfra.flows.convert import convert
+from geoinfra.flows.package_files import DRAWINGS
+from geoinfra.flows.repack import repack
 from geoinfra.presentation.check_report import report_html, report_text
 from geoinfra.utilities.check import check_file
 
-__all__ = ["check_command", "convert_command"]
+__all__ = ["check_command", "convert_command", "repack_command"]
 
 
 @utilities.command("check")
@@ -82,4 +84,29 @@ def convert_command(
         err.print(
             "The report holds errors: what they concern is missing from the file or not as it should be."
         )
+        raise typer.Exit(1)
+
+
+@utilities.command("repack")
+def repack_command(
+    source: Annotated[Path, typer.Argument(exists=True, help="Package: zip, folder or consolidated.gml.")],
+    target: Annotated[Path, typer.Argument(dir_okay=False, help="Zip to write.")],
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="geojson, html, gpkg, dxf; all without it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Make a package from LER anew with every format, a report and a manifest; nothing is lost."""
+    unknown = sorted(set(formats or ()) - set(DRAWINGS))
+    if unknown:
+        raise typer.BadParameter(f"choose among {', '.join(DRAWINGS)}", param_hint="--format")
+    with progress_fraction("Repacking") as progress:
+        done = repack(source, target, formats=formats or DRAWINGS, progress=progress)
+    if as_json:
+        typer.echo(orjson.dumps(done.to_json(), option=orjson.OPT_INDENT_2))
+    else:
+        show_report(done.report)
+        out.print(f"Wrote {done.features:,} features to {target}", markup=False)
+    if not done.report.ok:
+        err.print("The report holds errors; what could not be read is in the folder original.")
         raise typer.Exit(1)

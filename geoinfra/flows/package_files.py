@@ -15,14 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, BinaryIO, cast
 
-from geoinfra.errors import InvalidInput
+from geoinfra.errors import GeoinfraError, InvalidInput
 from geoinfra.presentation import offline_html
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.formats import geojson, geopackage, package, request
 from geoinfra.utilities.formats.intake import is_safe_name
+from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
 
-__all__ = ["MANIFEST", "Attachment", "Contents", "write_package"]
+__all__ = ["DRAWINGS", "MANIFEST", "Attachment", "Contents", "write_package"]
 
 MANIFEST = "manifest.json"
 """Member that lists the others."""
@@ -64,8 +65,6 @@ class Contents:
         For each batch the number of the interest area of each row; ``None``: the owner's first.
     dig_request
         The request as it is written beside; ``None`` where it is among the attachments.
-    texts
-        Further small files by name.
     """
 
     enquiry: EnquiryInfo | None
@@ -74,87 +73,134 @@ class Contents:
     numbers: Sequence[Sequence[str] | None] | None = None
     dig_request: request.DigRequest | None = None
     attachments: Sequence[Attachment] = ()
-    texts: Mapping[str, str] | None = None
+
+
+type Manifest = Callable[[list[dict[str, Any]]], dict[str, Any]]
+"""Makes the manifest out of the list of files (name, size, SHA-256)."""
+
+DRAWINGS = ("geojson", "html", "gpkg", "dxf")
+"""Files made of the features beside the documents of LER."""
 
 
 def write_package(
-    path: Path,
+    target: Path | BinaryIO,
     contents: Contents,
     formats: Iterable[str],
-    manifest: Callable[[list[dict[str, Any]]], dict[str, Any]],
+    manifest: Manifest,
     progress: Callable[[float, str], None] = lambda _fraction, _text: None,
+    *,
+    left_out: Callable[[str, GeoinfraError], None] | None = None,
+    texts: Callable[[], Mapping[str, str]] = dict,
 ) -> dict[str, Any]:
-    """Write the zip; the same contents give the same bytes. GeoPackage and DXF are made beside the others.
+    """Write the zip; the same contents give the same bytes.
 
     Parameters
     ----------
     formats
-        ``gpkg``, ``geojson``, ``dxf``, ``html``; the documents of LER are always written.
-    manifest
-        Makes the manifest out of the list of files (name, size, SHA-256).
+        Some of :data:`DRAWINGS`; the documents of LER are always written.
+    left_out
+        Told which format cannot be made and why; the package goes without it. Else the error is raised.
+    texts
+        Makes small files, called when all others are written.
 
     Returns
     -------
     dict
         The manifest.
     """
-    wanted = frozenset(formats)
+    wanted = [name for name in DRAWINGS if name in frozenset(formats)]
+    if contents.enquiry is None and "html" in wanted:
+        wanted.remove("html")
+    beside = [name for name in wanted if name in ("gpkg", "dxf") or left_out]
     members: list[dict[str, Any]] = []
     with (
         TemporaryDirectory(prefix="geoinfra-") as folder,
-        ThreadPoolExecutor(1) as beside,
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ThreadPoolExecutor(1) as worker,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        made = beside.submit(_make_drawings, Path(folder), contents, wanted)
-        _write_documents(archive, members, contents, wanted)
+        made = worker.submit(_make_drawings, Path(folder), contents, beside, left_out)
+        _write_documents(archive, members, contents)
+        for name in wanted:
+            if name not in beside:
+                with _member(archive, members, _NAMES[name], large=_is_large(contents)) as file:
+                    _write_drawing(name, file, contents)
         progress(0.5, "GML")
         for drawing in made.result():
             large = drawing.stat().st_size > _LARGE_BYTES
-            with _member(archive, members, drawing.name, large=large) as target, drawing.open("rb") as source:
-                shutil.copyfileobj(source, target, _COPY_BYTES)
+            with _member(archive, members, drawing.name, large=large) as file, drawing.open("rb") as source:
+                shutil.copyfileobj(source, file, _COPY_BYTES)
         _write_attachments(archive, members, contents.attachments)
+        for name, text in texts().items():
+            with _member(archive, members, name) as file:
+                file.write(text.encode())
         whole = manifest(members)
         archive.writestr(zipfile.ZipInfo(MANIFEST, _EPOCH), json.dumps(whole, ensure_ascii=False, indent=1))
     return whole
 
 
-def _make_drawings(folder: Path, contents: Contents, wanted: frozenset[str]) -> list[Path]:
-    """Write the files that need a place of their own to be made in."""
-    made: list[Path] = []
-    if "gpkg" in wanted:
-        made.append(folder / "ledninger.gpkg")
-        geopackage.write_geopackage(made[-1], contents.batches)
-    if "dxf" in wanted:
-        from geoinfra.utilities.formats import dxf
+_NAMES = {
+    "geojson": "ledninger.geojson",
+    "html": "index.html",
+    "gpkg": "ledninger.gpkg",
+    "dxf": "ledninger.dxf",
+}
 
-        made.append(folder / "ledninger.dxf")
-        names = {owner.cvr: owner.name for owner in contents.owners if owner.name}
-        dxf.write_dxf(made[-1], contents.batches, owners=names)
+
+def _make_drawings(
+    folder: Path,
+    contents: Contents,
+    wanted: Iterable[str],
+    left_out: Callable[[str, GeoinfraError], None] | None,
+) -> list[Path]:
+    """Write drawings into a folder, in a thread beside the documents, which mostly compress."""
+    made: list[Path] = []
+    for name in wanted:
+        path = folder / _NAMES[name]
+        try:
+            _write_drawing(name, path, contents)
+        except GeoinfraError as error:
+            if left_out is None:
+                raise
+            left_out(path.name, error)
+        else:
+            made.append(path)
     return made
 
 
-def _write_documents(
-    archive: zipfile.ZipFile, members: list[dict[str, Any]], contents: Contents, wanted: frozenset[str]
-) -> None:
-    enquiry, owners, batches = contents.enquiry, contents.owners, contents.batches
-    large = sum(map(len, batches)) > _LARGE_ROWS
-    with _member(archive, members, "consolidated.gml", large=large) as target:
-        package.write_consolidated(target, enquiry, owners, batches, contents.numbers)
+def _write_drawing(name: str, target: Path | BinaryIO, contents: Contents) -> None:
+    enquiry = contents.enquiry
+    match name:
+        case "gpkg":
+            moment = enquiry.changed_at or enquiry.created_at if enquiry else None
+            geopackage.write_geopackage(target, contents.batches, changed_at=moment)
+        case "geojson":
+            geojson.write_geojson(target, contents.batches)
+        case "dxf":
+            from geoinfra.utilities.formats import dxf
+
+            names = {owner.cvr: owner.name for owner in contents.owners if owner.name}
+            dxf.write_dxf(target, contents.batches, owners=names)
+        case _:
+            if enquiry is not None:
+                with opened_for_writing(target) as file:
+                    offline_html.write_offline_html(file, enquiry, contents.owners, contents.batches)
+
+
+def _is_large(contents: Contents) -> bool:
+    """Whether a document of the contents may pass 2 GiB."""
+    return sum(map(len, contents.batches)) > _LARGE_ROWS
+
+
+def _write_documents(archive: zipfile.ZipFile, members: list[dict[str, Any]], contents: Contents) -> None:
+    enquiry, owners = contents.enquiry, contents.owners
+    with _member(archive, members, "consolidated.gml", large=_is_large(contents)) as target:
+        package.write_consolidated(target, enquiry, owners, contents.batches, contents.numbers)
     with _member(archive, members, "LedningsejerStatusListe.xml") as target:
         package.write_status_list(target, owners)
     if contents.dig_request is not None:
         number = enquiry.number if enquiry else ""
         with _member(archive, members, f"Graveforespoergsel_{number}.gml") as target:
             request.write_request(target, contents.dig_request)
-    if "geojson" in wanted:
-        with _member(archive, members, "ledninger.geojson", large=large) as target:
-            geojson.write_geojson(target, batches)
-    if "html" in wanted and enquiry is not None:
-        with _member(archive, members, "index.html") as target:
-            offline_html.write_offline_html(target, enquiry, owners, batches)
-    for name, text in (contents.texts or {}).items():
-        with _member(archive, members, name) as target:
-            target.write(text.encode())
 
 
 def _write_attachments(

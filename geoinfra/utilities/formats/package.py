@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -127,6 +128,25 @@ class Package:
     def attachment(self, name: str) -> bytes:
         """Return the bytes of one of the attachments; ``NotFound`` when there is none of that name."""
         return self._intake.attachment(name)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of all files that the package came with, its documents among them."""
+        return self._intake.members
+
+    @property
+    def document_name(self) -> str:
+        """Name of the member that is ``consolidated.gml``, empty where it came bare."""
+        return self._intake.documents[0] if self._intake.documents else ""
+
+    @property
+    def source_name(self) -> str:
+        """File name of the source, empty where it is not known."""
+        return self._intake.name
+
+    def open_member(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """Open any of :attr:`members`, the document itself for an empty name."""
+        return self._intake.open(name)
 
     def attachment_of(self, owner_cvr: str, path: str) -> str | None:
         """Return the name of the file that a feature of an owner calls `path` (``sti``), if it came."""
