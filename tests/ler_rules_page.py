@@ -36,7 +36,8 @@ def _tables() -> str:
 def _section(rule: Rule) -> str:
     names = ", ".join(f"`{name}`" for name in _names(rule)) or "none that matches"
     weight = "" if rule.severity == "error" else " A warning."
-    catalogue = f" In the catalogue: `{rule.restriction}`." if rule.restriction else ""
+    restrictions = ", ".join(f"`{name}`" for name in rule.restrictions)
+    catalogue = f" In the catalogue: {restrictions}." if restrictions else ""
     rows = "".join(_case(case) for case in rule.cases)
     return (
         f"### `{rule.code}`\n\n{rule.message}.{weight} *{rule.message_da}.*\n\n"

@@ -712,6 +712,75 @@ class TestRulesOfTheReader:
 
 # -- the data
 
+RESTRICTIONS: list[tuple[str, str, tuple[str, ...]]] = [
+    ("anborstedTilladelse stutskoteTilladelse tapstedstypeTilladelse", "Vandkomponent", ALL),
+    ("breddeMåleenhedsrestriktion", "Ledningstrace", ALL),
+    ("brøndformTilladelse bundlængdeTilladelse", "Afloebskomponent", ALL),
+    ("bunddiameterbreddeMåleenhedsrestriktion bundlængdeMåleenhedsrestriktion", "Afloebskomponent", ALL),
+    ("driftsstatusVoidrestriktion fareklasseVoidrestriktion geometriBetingelse", "Ledning", ALL),
+    ("fareklasseRestriktion", "Telekommunikationsledning Vandledning", ALL),
+    ("fareklasseRestriktion", "Afloebsledning Olieledning AndenLedning", OLD),
+    ("fareklasseRestriktion", "Elledning TermiskLedning Gasledning", OLD),
+    ("formatRestriktion stiRestriktion", "Informationsressource", ALL),
+    ("forsyningsartRestriktion", "AndenKomponent AndenLedning", ALL),
+    ("forventetAfleveringstidspunktRestriktion", "Graveforespoergselssvar", OLD),
+    ("forventetAfleveringstidspunktBetingelse", "Graveforespoergselssvar", NEW),
+    ("geometriDatatyperestriktion", "Informationsressource Ledningskomponent Ledning Ledningstrace", ALL),
+    ("geometriVertikaleKoordinaterRestriktion", "Roerledning AndenLedning", FIRST),
+    ("geometriVertikaleKoordinaterRestriktion", " ".join((*PIPES, "AndenLedning Foeringsroer")), SINCE_2_0_1),
+    ("geometryDataTypeConstraint", "LinearDimension LinearAnnotation", ALL),
+    ("idRestriktion typeSupplerendeInfoBetingelse", "Graveforespoergselssvar", ALL),
+    ("indholdGM_ObjectSRIDrestriktion indholdKoteSRIDrestriktion", "Graveforespoergselssvar", ALL),
+    ("indholdNilReasonRestriktion", "Graveforespoergselssvar", ALL),
+    ("mailadresseBetingelse telefonnummerBetingelse", "Kontaktprofil", ALL),
+    ("nøjagtighedsklasseBetingelse nøjagtighedsklasseVoidrestriktion", "Ledning Ledningstrace", ALL),
+    (
+        "nøjagtighedsklasseVertikalBetingelse nøjagtighedsklasseVertikalVoidrestriktion",
+        "Ledning Ledningstrace",
+        LATEST,
+    ),
+    ("relativNiveauTilladelse", "Elkomponent", ALL),
+    ("spændingsniveauMåleenhedsrestriktion", "Elkomponent Elledning", ALL),
+    ("temperaturMåleenhedsrestriktion", "TermiskLedning", ALL),
+    ("trykMåleenhedsrestriktion", "TermiskLedning Gasledning Olieledning", ALL),
+    ("udvendigBreddeBetingelse udvendigBreddeVoidrestriktion", "Roerledning", ALL),
+    ("udvendigBreddeBetingelse udvendigBreddeVoidrestriktion", "AndenLedning", NEW),
+    ("udvendigHøjdeBetingelse udvendigHøjdeVoidrestriktion", "Roerledning", ALL),
+    ("udvendigHøjdeBetingelse udvendigHøjdeVoidrestriktion", "AndenLedning", NEW),
+    (
+        "udvendigBreddeMåleenhedsrestriktion udvendigHøjdeMåleenhedsrestriktion",
+        "Roerledning AndenLedning",
+        ALL,
+    ),
+    ("udvendigDiameterBetingelse", "Roerledning AndenLedning Elledning Telekommunikationsledning", ALL),
+    ("udvendigDiameterMåleenhedsrestriktion udvendigDiameterVoidrestriktion", "Ledning", ALL),
+    ("vejledendeDybdeRestriktion", "Elledning Telekommunikationsledning", OLD),
+    ("vejledendeDybdeBetingelse", "Foeringsroer Ledningstrace", SINCE_2_0_1),
+    ("vejledendeDybdeBetingelse", "Elledning Telekommunikationsledning", NEW),
+    ("vejledendeDybdeMåleenhedsrestriktion", "LedningEllerLedningstrace Ledningskomponent", ALL),
+    (
+        "vejledendeDybdeVoidrestriktion",
+        "Foeringsroer Ledningstrace Elledning Telekommunikationsledning",
+        NEW,
+    ),
+]
+"""The restrictions of LER's feature catalogue, the classes that declare them, and the models."""
+
+
+def stem(restriction: str) -> str:
+    """Return the name without its kind, which changed for two restrictions in 2.1.0."""
+    return restriction.removesuffix("Restriktion").removesuffix("Betingelse")
+
+
+def declared(model: str) -> list[tuple[str, str]]:
+    return [
+        (restriction, name)
+        for restrictions, names, models in RESTRICTIONS
+        if model in models
+        for restriction in restrictions.split()
+        for name in names.split()
+    ]
+
 
 def rule_names(rule: Rule) -> set[str]:
     return {name for name in (rule.rule, *rule.also, *(case.rule for case in rule.cases)) if name}
@@ -729,6 +798,46 @@ class TestTheData:
         known = json.loads((reference / "ler" / "api" / "errorcodes.json").read_text("utf-8-sig"))
         service = {entry["StatusCode"] for entry in known if not entry["StatusCode"][0].isdigit()}
         assert set().union(*map(rule_names, BOOK.rules)) == service - {"UnexpectedError"}
+
+    def test_the_catalogue_declares_as_many_restrictions_as_it_is_known_to(self) -> None:
+        """81 in 2.2.0, four of them new; seven more in 2.0.1 than in 2.0.0."""
+        counts = {model: len(declared(model)) for model in ALL}
+        assert counts["2.2.0"] == 81
+        assert counts["2.2.0"] - counts["2.1.0"] == 4
+        assert counts["2.0.1"] - counts["2.0.0"] == 7
+        assert len(declared("2.2.0")) == len(set(declared("2.2.0")))
+
+    @pytest.mark.parametrize("model", ALL)
+    def test_holds_every_restriction_of_the_catalogue_for_its_classes(self, model: str) -> None:
+        known = catalogue().classes.values()
+        for restriction, name in declared(model):
+            concrete = [entry for entry in known if name in entry.lineage]
+            rules = [rule for rule in BOOK.rules if restriction in rule.restrictions]
+            for entry in concrete if name not in ("Graveforespoergselssvar", "Kontaktprofil") else ():
+                cases = [case for rule in rules for case in rule.cases]
+                assert any(covers(case, model, entry.name) for case in cases), (restriction, entry.name)
+            assert concrete
+            assert any(BOOK.holds_for(case, model) for rule in rules for case in rule.cases), restriction
+
+    @pytest.mark.parametrize("model", ALL)
+    def test_tries_no_restriction_where_the_catalogue_has_none(self, model: str) -> None:
+        allowed = {
+            (stem(restriction), entry.name)
+            for restriction, name in declared(model)
+            for entry in catalogue().classes.values()
+            if name in entry.lineage
+        }
+        tried = {
+            (stem(restriction), entry.name)
+            for rule in EVALUATED
+            for restriction in rule.restrictions
+            for case in rule.cases
+            for entry in catalogue().feature_classes
+            if covers(case, model, entry.name)
+        }
+        assert {
+            (r, name) for r, name in tried - allowed if r not in ("telefonnummer", "mailadresse")
+        } == set()
 
     def test_has_one_rule_a_code_where_rules_are_evaluated(self) -> None:
         assert [code for code, count in Counter(rule.code for rule in EVALUATED).items() if count > 1] == []

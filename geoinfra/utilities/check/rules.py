@@ -97,8 +97,8 @@ class Rule:
         ``error``, ``warning``, or ``checked``: an error when a delivery is checked, else a warning.
     rule, also
         LER's names of the rule, as its service answers with; empty where none matches.
-    restriction
-        Name in LER's feature catalogue.
+    restrictions
+        Names in LER's feature catalogue.
     source
         ``catalogue``, or ``api`` for what the service demands beside it.
     attributes
@@ -116,7 +116,7 @@ class Rule:
     cases: tuple[Case, ...]
     rule: str = ""
     also: tuple[str, ...] = ()
-    restriction: str = ""
+    restrictions: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     demand: Any = None
     hint: str = ""
@@ -189,7 +189,7 @@ def _rule(entry: Mapping[str, Any], cut_off: date) -> Rule:
         tuple(_case(case) for case in entry["cases"]),
         entry.get("rule", ""),
         tuple(entry.get("also", ())),
-        entry.get("restriction", ""),
+        tuple(entry.get("restrictions", ())),
         attributes,
         entry.get("demand"),
         hint.get("en", ""),
