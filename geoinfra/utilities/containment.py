@@ -17,6 +17,7 @@ __all__ = ["with_container_geometry"]
 
 _MARK = '"indeholdtLedning"'
 type _Place = tuple[bytes | None, bytes | None]
+type _Key = tuple[str, str]  # owner, gml:id
 
 
 def with_container_geometry(batches: Iterable[FeatureBatch]) -> Iterator[FeatureBatch]:
@@ -28,10 +29,10 @@ def with_container_geometry(batches: Iterable[FeatureBatch]) -> Iterator[Feature
     Parameters
     ----------
     batches
-        Rows of ``utility-features`` of one owner.
+        Rows of ``utility-features`` of one or many owners; references stay within an owner.
     """
-    places: dict[str, _Place] = {}
-    content: dict[str, list[str]] = {}
+    places: dict[_Key, _Place] = {}
+    content: dict[_Key, list[_Key]] = {}
     held: list[FeatureBatch] = []
     for batch in batches:
         _note_containers(batch, places, content)
@@ -52,21 +53,24 @@ def _is_bare_line(batch: FeatureBatch, row: int, kind: str) -> bool:
     return batch.geometry[row] is None and kind == "line"
 
 
-def _note_containers(batch: FeatureBatch, places: dict[str, _Place], content: dict[str, list[str]]) -> None:
+def _note_containers(
+    batch: FeatureBatch, places: dict[_Key, _Place], content: dict[_Key, list[_Key]]
+) -> None:
     """Remember the geometry of each container, and what it contains."""
     for row, text in enumerate(batch.columns["properties"]):
         if _MARK not in text:
             continue
         references = orjson.loads(text).get("indeholdtLedning") or []
-        targets = [r["href"][1:] for r in references if isinstance(r, dict) and r.get("href")]
-        own = batch.columns["gml_id"][row]
+        cvr = batch.columns["owner_cvr"][row]
+        targets = [(cvr, r["href"][1:]) for r in references if isinstance(r, dict) and r.get("href")]
+        own = (cvr, batch.columns["gml_id"][row])
         content[own] = targets
         if batch.geometry[row] is not None:
             heights = batch.heights_m[row] if batch.heights_m is not None else None
             places[own] = (batch.geometry[row], heights)
 
 
-def _spread(places: dict[str, _Place], content: dict[str, list[str]]) -> None:
+def _spread(places: dict[_Key, _Place], content: dict[_Key, list[_Key]]) -> None:
     """Hand each container's geometry down to what it contains, level by level; the first container wins."""
     waiting = list(places)
     for own in waiting:
@@ -76,8 +80,8 @@ def _spread(places: dict[str, _Place], content: dict[str, list[str]]) -> None:
                 waiting.append(target)
 
 
-def _placed(batch: FeatureBatch, places: dict[str, _Place]) -> FeatureBatch:
-    for row, own in enumerate(batch.columns["gml_id"]):
+def _placed(batch: FeatureBatch, places: dict[_Key, _Place]) -> FeatureBatch:
+    for row, own in enumerate(zip(batch.columns["owner_cvr"], batch.columns["gml_id"], strict=True)):
         wkb, heights = places.get(own, (None, None))
         if wkb is None:
             continue
