@@ -31,7 +31,9 @@ __all__ = ["TOKEN_VARIABLE", "app"]
 app = typer.Typer(no_args_is_help=True, help="Answer dig enquiries from an owner's own files or tables.")
 
 TOKEN_VARIABLE = "GEOINFRA_ROBOT_TOKEN"  # noqa: S105  # the name of the variable, not its content
+_ADDRESS_HINT = "Set it to postgresql://user:password@host/database."
 _ALARM_S = 60
+_ALARM_ENVIRONMENT = frozenset(("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_ALL"))
 
 LanguageOption = Annotated[Language, typer.Option("--language", help="Language of texts: da or en.")]
 
@@ -51,7 +53,10 @@ def init_command(
     if source is not None and not database:
         text = draft_of_files(source)
     elif database and table and source is None:
-        text = draft_of_table(os.environ.get(database, ""), table, database)
+        address = os.environ.get(database, "")
+        if not address:
+            raise InvalidInput(f"The environment variable {database} is not set.", hint=_ADDRESS_HINT)
+        text = draft_of_table(address, table, database)
     else:
         raise InvalidInput("Give a file or folder, or --database and --table.")
     if output is None:
@@ -145,7 +150,7 @@ def run_command(
     signal.signal(signal.SIGINT, end)
     secret = _token(token_env, token_file)
     status = Status(status_file, server, _owner_of(mapping), language, interval)
-    alarms = AlarmCommand(alarm_command, hidden={token_env})
+    alarms = AlarmCommand(alarm_command)
     with OwnerClient(server, secret, stop) as client:
         robot = Robot(mapping, client, status, os.environ.get, alarms, stop, parallel)
         if not once:
@@ -187,22 +192,19 @@ def _token(variable: str, file: Path | None) -> str:
 
 
 class AlarmCommand:
-    """Runs a command for each alarm, without a shell and without the robot's secrets.
+    """Runs a command for each alarm, without a shell and without the robot's environment (it holds secrets).
 
     Parameters
     ----------
     command
         Program and arguments, quoted as in a shell; empty for none.
-    hidden
-        Environment variables that it does not get, beside those that hold database addresses.
     """
 
-    def __init__(self, command: str, hidden: set[str]) -> None:
+    def __init__(self, command: str) -> None:
         try:
             self._words = shlex.split(command)
         except ValueError as error:
             raise InvalidInput(f"--alarm-command cannot be split into words: {error}.") from error
-        self._hidden = hidden
         self._running: list[threading.Thread] = []
 
     def __call__(self, about: str, text: str) -> None:
@@ -220,11 +222,7 @@ class AlarmCommand:
 
     def _run(self, text: str) -> None:
         log = logging.getLogger("geoinfra.robot")
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in self._hidden and "://" not in value and "password=" not in value
-        }
+        kept = {name: value for name, value in os.environ.items() if name in _ALARM_ENVIRONMENT}
         try:
             done = subprocess.run(  # noqa: S603  # the operator's own command, no shell
                 self._words, input=text.encode(), env=kept, timeout=_ALARM_S, check=False, capture_output=True

@@ -570,7 +570,7 @@ def test_the_alarm_command_gets_the_text_and_no_secret(
     monkeypatch.setenv("VAND_DSN", "postgresql://u:hemmelig@h/d")
     script = tmp_path / "alarm.sh"
     script.write_text(f"cat > {tmp_path}/text; env > {tmp_path}/env\n")
-    alarm = AlarmCommand(f"sh {script}", {"GEOINFRA_ROBOT_TOKEN"})
+    alarm = AlarmCommand(f"sh {script}")
     alarm("2026-000001", "1 error; $(touch hacked)")
     alarm.wait()
     assert (tmp_path / "text").read_text() == "2026-000001\n1 error; $(touch hacked)\n"

@@ -289,6 +289,16 @@ def test_a_wrong_mapping_file_is_refused_with_the_place(folder: Path, name: str)
     assert "hemmelig" not in str(refused.value.message)
 
 
+def test_the_mapping_of_the_how_to_is_valid(folder: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "answer-as-a-small-owner.md").read_text("utf-8")
+    [block] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (folder / "m.toml").write_text(
+        block.replace('"ude af brug"', '"projekt" = "under etablering", "ude af brug"')
+    )
+    found, report = selected(folder / "m.toml", AREA)
+    assert (report.errors, set(found)) == (0, {"ledning.1", "ledning.2", "ledning.3"})
+
+
 SOURCES: dict[str, tuple[tuple[str, str], str]] = {
     "no such file": (('"vandvaerk.gpkg" ', '"intet.gpkg" '), "does not exist"),
     "no such column": (('column = "dim_mm"', 'column = "dimension"'), "has no column 'dimension'"),
