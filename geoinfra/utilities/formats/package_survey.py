@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import lru_cache
 from io import BytesIO
 from pathlib import PurePosixPath
 
@@ -72,11 +73,21 @@ def is_special(element: etree._Element) -> bool:
 
 def owner_mark(element: etree._Element) -> tuple[str, str]:
     """Return the CVR number, empty where there is none, and the interest area that an element carries."""
-    cvr = (element.findtext("ledningsejer") or "").strip()
-    number = (element.findtext("indberetningsNr") or "").strip()
-    return (cvr if _CVR.fullmatch(cvr) else ""), (number if not number else usable_number(number))
+    cvr = number = ""
+    for child in element.iterchildren("ledningsejer", "indberetningsNr", reversed=True):
+        if child.tag == "ledningsejer":
+            cvr = (child.text or "").strip()
+        else:
+            number = (child.text or "").strip()
+    return _cvr(cvr), (usable_number(number) if number else "")
 
 
+@lru_cache(maxsize=4096)
+def _cvr(text: str) -> str:
+    return text if _CVR.fullmatch(text) else ""
+
+
+@lru_cache(maxsize=4096)
 def usable_number(number: str) -> str:
     """Return the number of an interest area in letters that identifiers can hold."""
     return number if _NUMBER.fullmatch(number) else ("x" + _NOT_IN_NUMBER.sub("_", number))[:40]
@@ -127,8 +138,8 @@ class Survey:
 
     def take(self, element: etree._Element) -> None:
         """Note what an element says."""
-        name = local_name(element)
         cvr, number = owner_mark(element)
+        name = local_name(element)
         if name not in _SPECIAL:
             self._take_feature(cvr or UNKNOWN_OWNER, number, element)
         elif name == "Graveforesp":
@@ -162,7 +173,7 @@ class Survey:
         if str(element.tag).startswith(_LER_1):
             draft.is_old = True
         elif not draft.is_new:
-            draft.is_new = any(element.find(name) is not None for name in _SINCE_2_2)
+            draft.is_new = next(element.iterchildren(*_SINCE_2_2), None) is not None
 
     def _number(self, draft: _Draft, cvr: str, number: str) -> None:
         if number not in draft.numbers:
