@@ -576,6 +576,7 @@ def checked(text: str, *, strict: bool = True) -> Report:
 
 FLAT = POSITIONS.replace(" 1 ", " ").replace(" 1.5", "")
 EXPECTED = "<ler:forventetAfleveringstidspunkt>2026-01-01T09:00:00</ler:forventetAfleveringstidspunkt>"
+BAD_FORM = "<ler:tvaersnitsform>ellipse</ler:tvaersnitsform>"
 NIL_REASON = '<ler:fareklasse xsi:nil="true" nilReason="withheld"><'
 READER_FAULTS: dict[str, tuple[str, str]] = {
     "LedningUdvendigDiameterMaleenhedsRestriktionRule": (
@@ -681,6 +682,21 @@ class TestRulesOfTheReader:
     def test_an_id_is_a_uuid_as_x_667_writes_it(self, answer_id: str, faults: int) -> None:
         codes_told = [finding.code for finding in checked(document().replace(ANSWER_ID, answer_id)).findings]
         assert codes_told.count("LER-ANSWER-ID") == faults
+
+    @pytest.mark.parametrize(
+        ("old", "new", "code"),
+        [
+            ('"mm">40</ler:udvendigDiameter', '"cm">4</ler:udvendigDiameter', "LER-UOM"),
+            ("<ler:tvaersnitsform>rektangulær</ler:tvaersnitsform>", BAD_FORM, "LER-CODE"),
+            ("tidspunkt>2024<", "tidspunkt>2024-4<", "LER-VALUE"),
+            ("&lt;= 0.25 m", "&lt;= 0.3 m", "LER-CODE"),
+            (POSITIONS, POSITIONS.replace("1.5", "x"), "LER-COORDINATES"),
+        ],
+    )
+    def test_what_cannot_be_read_is_told_once_and_breaks_no_rule(self, old: str, new: str, code: str) -> None:
+        assert old in document()
+        told = {finding.code for finding in checked(document().replace(old, new)).findings}
+        assert told == {code}
 
     @pytest.mark.parametrize(
         "empty",

@@ -80,7 +80,7 @@ class FeatureRules(Protocol):
         shape: Shape | None,
         line: int | None,
     ) -> Iterable[Finding]:
-        """Return the findings about one feature as it was read."""
+        """Return the findings about one feature as it was read; what could not be read is ``None``."""
         ...
 
     def finish(self) -> Iterable[Finding]:
@@ -450,7 +450,7 @@ class ElementReader:
             if self._rules is not None:
                 self.report.extend(self._rules.feature(entry, gml_id, properties, shape, _line(element)))
             if self._keep_rows:
-                self.rows.add_shape(entry, gml_id, properties, shape)
+                self.rows.add_shape(entry, gml_id, _readable(properties), shape)
             elif shape is not None:
                 fitted(entry, shape)
         except InvalidGeometry as fault:
@@ -464,11 +464,11 @@ class ElementReader:
         return shape
 
     def _attributes(self, known: Known, element: etree._Element) -> tuple[dict[str, Any], Shape | None]:
-        """Read the children of a feature."""
+        """Read the children of a feature; the value of one that cannot be read is ``None``."""
         entry, by_tag, demanded = known
         properties: dict[str, Any] = {}
         shape: Shape | None = None
-        seen_geometry = refused = False
+        seen_geometry = False
         last = -1
         find, schema = by_tag.get, self.schema
         for child in element:
@@ -498,8 +498,6 @@ class ElementReader:
             else:
                 value = self._checked(entry, field, child)
             name = field.name
-            if value is None:
-                refused = True
             if field.repeated:
                 values = properties.setdefault(name, [])
                 if value is not None:
@@ -517,8 +515,8 @@ class ElementReader:
             own = by_tag[_geometry_tag(element, entry)].own
             if own is not None and own.min:
                 self._missing(entry, entry.geometry.name, element)
-        if refused:
-            properties = {name: value for name, value in properties.items() if value is not None}
+        if seen_geometry and shape is None and entry.geometry is not None:
+            properties[entry.geometry.name] = None
         return properties, shape
 
     def _learned(self, entry: FeatureClass, field: _Field, child: etree._Element, key: Any) -> Any:
@@ -891,7 +889,7 @@ class ElementReader:
         path = self._path
         if self.schema is not None:
             self.schema.feature(profile, known[0])
-        fields, _ = self._attributes(known, profile)
+        fields = _readable(self._attributes(known, profile)[0])
         self._path = path
         own_id = self._own_id(profile)
         if own_id is not None:
@@ -978,6 +976,13 @@ class ElementReader:
             f"{len(targets)} referencer peger på objekter uden for pakken.",
             found=f"#{targets[0]}",
         )
+
+
+def _readable(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that could be read."""
+    if None not in properties.values():
+        return properties
+    return {name: value for name, value in properties.items() if value is not None}
 
 
 def _line(element: etree._Element) -> int | None:
