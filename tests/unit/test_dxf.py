@@ -22,6 +22,8 @@ import shapely
 from ezdxf.document import Drawing
 from ezdxf.filemanagement import read, readfile
 from ezdxf.tools.text import plain_text
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidGeometry, InvalidInput, MissingResource
@@ -29,7 +31,13 @@ from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
 from geoinfra.utilities.formats import dxf, dxf_sheet, ler
 from geoinfra.utilities.formats.dxf import write_dxf
-from geoinfra.utilities.formats.dxf_attributes import FACTS, DxfFeature, decode_attributes, pieces
+from geoinfra.utilities.formats.dxf_attributes import (
+    FACTS,
+    DxfFeature,
+    attribute_strings,
+    decode_attributes,
+    pieces,
+)
 from geoinfra.utilities.formats.dxf_sheet import drawing_rules, subject_of
 from geoinfra.utilities.model import FeatureRows
 
@@ -585,6 +593,21 @@ def test_cut_strings_are_short_and_whole() -> None:
         cut = list(pieces(text))
         assert max(len(piece.encode()) for piece in cut) <= 250
         assert "".join([cut[0], *(piece[1:] for piece in cut[1:])]) == text
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+@given(st.fixed_dictionaries({"sikkerhedshensyn": ANY_TEXT, "udvendigFarve": st.lists(ANY_TEXT, min_size=1)}))
+def test_any_text_comes_back_through_its_strings(properties: dict[str, Any]) -> None:
+    entry = catalogue().feature_class("Elledning")
+    made = attribute_strings(entry, orjson.dumps(properties).decode(), properties)
+    cut = [piece for text in made for piece in pieces(text)]
+    for text in cut:
+        assert len(text.encode()) <= 250
+        assert text.isprintable() or not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", text)
+        assert not re.search(r"[\^\\]", text)
+    assert decode_attributes(["feature_class=Elledning", *cut]).properties == properties
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 import rasterio
 import shapely
@@ -14,7 +15,9 @@ from rasterio.transform import from_origin
 
 from geoinfra.errors import InvalidGeometry, InvalidInput, UnreadableFile
 from geoinfra.flows.terrain_file import GeoTiffTerrain
+from geoinfra.standards import standards_path
 from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.heights import HeightSource, axis_heights_m, outer_heights_mm, vertex_heights
 from geoinfra.utilities.model import FeatureRows
@@ -89,6 +92,17 @@ def test_the_default_cover_comes_last_and_only_for_what_lies_under_terrain(
 def test_defaults_are_used_only_when_asked_for() -> None:
     batch = one(line((0, NAN), (100, NAN)))
     assert labels(batch, terrain=slope) == [(None, "none")] * 2
+
+
+def test_default_covers_are_of_lines_that_exist_and_say_that_they_are_defaults() -> None:
+    document = orjson.loads(standards_path("utilities", "heights.json").read_bytes())
+    lines = {c.name for c in catalogue().feature_classes if c.kind == "line"}
+    assert document["cover_m"].keys() < lines
+    assert all(0.2 <= cover <= 3 for cover in document["cover_m"].values())
+    assert document["only_level"] in catalogue().enumerations["Niveautype"].values
+    assert set(document["except_types"]) < catalogue().enumerations["Elledningstype"].values
+    assert "assumed" in document["about"]
+    assert document["source"]
 
 
 def test_defaults_without_terrain_are_refused() -> None:

@@ -122,6 +122,7 @@ class _Feature:
     type: str | None
     status: str | None
     weight: str
+    text: str
     properties: dict[str, Any]
     facts: list[str]
     entities: int = 0
@@ -340,6 +341,7 @@ def _features(batch: FeatureBatch) -> Iterator[_Feature]:
             type_,
             status,
             weights.get(hazard, ""),
+            properties,
             orjson.loads(properties),
             facts,
         )
@@ -347,7 +349,7 @@ def _features(batch: FeatureBatch) -> Iterator[_Feature]:
 
 def _all_strings(feature: _Feature) -> list[str]:
     entry = catalogue().feature_class(feature.feature_class)
-    return feature.facts + attribute_strings(entry, feature.properties)
+    return feature.facts + attribute_strings(entry, feature.text, feature.properties)
 
 
 def _subject(feature: _Feature) -> str:

@@ -20,7 +20,7 @@ on in strings that begin with ``+``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -40,8 +40,6 @@ _UNITS = {"mm": "mm", "kV": "kV", "bar": "bar", "Cel": "C"}
 _KEY = re.compile(r"([A-Za-z]+)(?:\[([0-9]{1,9})\])?(?:\.([a-z_]+))?(?:_([A-Za-z]+))?")
 _JSON_TYPES = frozenset(("boolean", "integer", "decimal"))
 _BLANK = 0x20
-_CACHE_LENGTH = 60
-_CACHE_SIZE = 20_000
 
 FACTS: Final = (
     "gml_id",
@@ -96,58 +94,65 @@ def pieces(text: str) -> Iterator[str]:
     yield ("+" if start else "") + raw[start:].decode()
 
 
-_cache: dict[tuple[str, str], str] = {}
+def attribute_strings(entry: FeatureClass, text: str, properties: Mapping[str, Any]) -> list[str]:
+    """Return the encoded strings of a feature's LER attributes; they are not cut yet.
 
-
-def _text(key: str, value: str) -> str:
-    """Return the string of a text; those of code lists are remembered."""
-    found = _cache.get((key, value))
-    if found is None:
-        found = f"{key}={encoded(value)}"
-        if len(value) <= _CACHE_LENGTH:
-            if len(_cache) >= _CACHE_SIZE:
-                _cache.clear()
-            _cache[key, value] = found
-    return found
-
-
-def attribute_strings(entry: FeatureClass, properties: Mapping[str, Any]) -> list[str]:
-    """Return the encoded strings of a feature's LER attributes; they are not cut yet."""
+    Parameters
+    ----------
+    entry
+        Class of the feature.
+    text, properties
+        Its attributes as JSON text, and decoded; the text tells at once whether anything must be encoded.
+    """
+    encode = encoded if _may_be_unsafe(text) else _as_it_is
     strings: list[str] = []
     for name, value in properties.items():
         if type(value) is str:
-            strings.append(_text(name, value))
-        elif isinstance(value, list):
+            strings.append(f"{name}={encode(value)}")
+        elif type(value) is list:
             for number, one in enumerate(value, 1):
-                _append(strings, name, f"[{number}]", one, entry.attributes[name])
+                _append(strings, f"{name}[{number}]", one, entry.attributes[name], encode)
         else:
-            _append(strings, name, "", value, entry.attributes[name])
+            _append(strings, name, value, entry.attributes[name], encode)
     return strings
 
 
-def _append(strings: list[str], name: str, index: str, value: Any, attribute: Attribute) -> None:
+def _may_be_unsafe(text: str) -> bool:
+    """Whether a value in JSON text may have to be encoded; a backslash begins each escape."""
+    return (
+        "\\" in text or "%" in text or "^" in text or '" ' in text or ' "' in text or not text.isprintable()
+    )
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _append(
+    strings: list[str], key: str, value: Any, attribute: Attribute, encode: Callable[[str], str]
+) -> None:
     """Add the strings of one value."""
-    if isinstance(value, str):
-        strings.append(_text(name + index, value))
-    elif not isinstance(value, dict):
-        strings.append(f"{name}{index}={_json(value)}")
-    elif value.keys() == {"value", "uom"} and value["uom"] == attribute.uom and attribute.uom in _UNITS:
-        strings.append(f"{name}{index}_{_UNITS[attribute.uom]}={_json(value['value'])}")
-    elif value.keys() == {"height_m"}:
+    if type(value) is str:
+        strings.append(f"{key}={encode(value)}")
+        return
+    if type(value) is not dict:
+        strings.append(f"{key}={_json(value)}")
+        return
+    unit = _UNITS.get(attribute.uom)
+    if unit and value.get("uom") == attribute.uom and "value" in value and len(value) == 2:
+        strings.append(f"{key}_{unit}={_json(value['value'])}")
+    elif "height_m" in value:
         height = value["height_m"]
-        strings.append(f"{name}{index}_m={'' if height is None else _json(height)}")
+        strings.append(f"{key}_m={'' if height is None else _json(height)}")
     elif value.get("nil"):
-        strings.append(_text(f"{name}{index}.nil", str(value.get("reason", ""))))
+        strings.append(f"{key}.nil={encode(value.get('reason', ''))}")
     else:
-        strings += [_member(f"{name}{index}.{member}", one) for member, one in value.items()]
-
-
-def _member(key: str, value: Any) -> str:
-    return _text(key, value) if isinstance(value, str) else f"{key}={_json(value)}"
+        for member, one in value.items():
+            strings.append(f"{key}.{member}={encode(one) if type(one) is str else _json(one)}")
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return repr(value) if type(value) is int else orjson.dumps(value).decode()
 
 
 def decode_attributes(strings: Iterable[str]) -> DxfFeature:

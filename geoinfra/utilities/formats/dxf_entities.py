@@ -46,8 +46,9 @@ def extended_data(strings: Sequence[str]) -> str:
 
 
 def _tagged(code: str, strings: Sequence[str]) -> str:
-    cut = [piece for text in strings for piece in ((text,) if len(text) <= _SHORT else pieces(text))]
-    return f"{code}\n" + f"\n{code}\n".join(cut) + "\n"
+    if max(map(len, strings)) > _SHORT:
+        strings = [piece for text in strings for piece in ((text,) if len(text) <= _SHORT else pieces(text))]
+    return f"{code}\n" + f"\n{code}\n".join(strings) + "\n"
 
 
 def shown(text: str) -> str:
