@@ -606,6 +606,10 @@ READER_FAULTS: dict[str, tuple[str, str]] = {
         "<ler:etableringstidspunkt>",
         '<ler:etableringstidspunkt indeterminatePosition="after">',
     ),
+    "EtableringsTidsPunktRule_calendarEraNameAttributeNotNull": (
+        "<ler:etableringstidspunkt>",
+        '<ler:etableringstidspunkt calendarEraName="AD">',
+    ),
     "ExpectedNumericValue": ('uom="mm">700<', 'uom="mm">0,7<'),
     "IRFormatRestriktionRule": (">PDF<", ">PNG<"),
     "IRFileExtensionRestriktionRuleNoFile": ("plan.pdf", "plan2.pdf"),
@@ -617,9 +621,10 @@ READER_FAULTS: dict[str, tuple[str, str]] = {
     "GmlContentEmptyRule": (f">{DELIVERED}<", ">ingen ledninger i graveområde<"),
 }
 BY_CODE = {
-    "LER-ATTACHMENT-PATH": ("plan.pdf", "../plan.pdf"),
-    "LER-SRS-DIMENSION": ('srsDimension="3"', 'srsDimension="4"'),
-    "LER-MEDIA-TYPE": ("application/pdf", "image/png"),
+    "LER-ATTACHMENT-PATH": (("plan.pdf", "../plan.pdf"),),
+    "LER-SRS-DIMENSION": (('srsDimension="3"', 'srsDimension="4"'),),
+    "LER-MEDIA-TYPE": (("application/pdf", "image/png"),),
+    "LER-XLINK-NAMESPACE": ((' xmlns:xlink="http://www.w3.org/1999/xlink"', ""), (' xlink:href="#el"', "")),
 }
 READER = [rule for rule in BOOK.rules if rule.where == "reader"]
 
@@ -630,9 +635,11 @@ class TestRulesOfTheReader:
 
     @pytest.mark.parametrize("rule", READER, ids=lambda rule: f"{rule.code}-{rule.rule}")
     def test_are_found_once_each_and_carry_their_name(self, rule: Rule) -> None:
-        old, new = BY_CODE.get(rule.code) or READER_FAULTS[rule.rule]
-        assert old in document()
-        told = [named(finding) for finding in checked(document().replace(old, new)).findings]
+        faulty = document()
+        for old, new in BY_CODE.get(rule.code) or (READER_FAULTS[rule.rule],):
+            assert old in faulty
+            faulty = faulty.replace(old, new)
+        told = [named(finding) for finding in checked(faulty).findings]
         names = {finding.rule for finding in told if finding.code == rule.code}
         assert rule.rule in names if rule.rule else names
 
@@ -642,7 +649,7 @@ class TestRulesOfTheReader:
 
     @pytest.mark.parametrize(
         "rule",
-        [rule for rule in READER if rule.cases[0].classes == ("Graveforespoergselssvar",)],
+        [rule for rule in READER if rule.rule and rule.cases[0].classes == ("Graveforespoergselssvar",)],
         ids=lambda rule: rule.code,
     )
     def test_about_the_answer_are_errors_when_it_is_checked(self, rule: Rule) -> None:
