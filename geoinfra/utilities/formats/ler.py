@@ -19,6 +19,7 @@ from lxml import etree
 from geoinfra.errors import DataRefused, Finding, Report, Severity
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.catalogue import catalogue
+from geoinfra.utilities.formats.gml_geometry import GML
 from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
 from geoinfra.utilities.formats.ler_read import Answer, ElementReader, RuleFactory, parse_datetime
 from geoinfra.utilities.formats.ler_write import write_answer
@@ -115,12 +116,17 @@ def _batches(
     intake: Intake, reader: ElementReader, header: AnswerHeader, weight: Severity
 ) -> Iterator[FeatureBatch]:
     """Read the features of an answer."""
-    if header.contact is not None and header.contact.gml_id:
-        reader.reserve(header.contact.gml_id)
     with intake.open() as file:
-        children = _document(file, intake.limits)
-        next(children)
-        for member in children:
+        watched = _Watched(file)
+        children = _document(watched, intake.limits)
+        root = next(children)
+        reader.root(root)
+        if header.contact is not None and header.contact.gml_id:
+            reader.reserve(header.contact.gml_id)
+        for number, member in enumerate(children):
+            if number == 0 and reader.schema is not None:
+                reader.schema.root_text(root)
+            reader.child(member)
             name = str(member.tag).rpartition("}")[2]
             if not name.endswith("Member"):
                 _check_stray(reader, member)
@@ -130,14 +136,44 @@ def _batches(
             yield from reader.full_batches()
     yield from reader.full_batches(1)
     reader.finish()
+    if reader.strict and watched.comments:
+        _refuse_comments(reader.report)
     _check_attachments(intake, reader)
     _check_content(header, reader.report, weight)
+
+
+class _Watched:
+    """A file that notes whether a comment went by; the parser leaves comments out."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._end = b""
+        self.comments = False
+
+    def read(self, size: int) -> bytes:
+        chunk: bytes = self._file.read(size)
+        self.comments = self.comments or b"<!--" in self._end + chunk
+        self._end = chunk[-3:]
+        return chunk
+
+
+def _refuse_comments(report: Report) -> None:
+    report.add(
+        Finding(
+            "LER-COMMENT",
+            Severity.ERROR,
+            "The document holds comments, which LER refuses.",
+            "Dokumentet har kommentarer, som LER afviser.",
+            path=_SVAR,
+            rule="13-300",
+        )
+    )
 
 
 def _check_stray(reader: ElementReader, element: etree._Element) -> None:
     """Report what stands among the members and is none; the header was checked before."""
     name = etree.QName(element).localname
-    if reader.report.features and name != "boundedBy":
+    if reader.report.features and not str(element.tag).startswith(GML) and not reader.strict:
         reader.error(
             "LER-UNKNOWN-ATTRIBUTE",
             f"'{name[:80]}' cannot stand among the members of the answer.",
@@ -199,7 +235,9 @@ def _header_fields(reader: ElementReader, children: Iterator[etree._Element]) ->
             value = reader.header_value(attribute, child, _SVAR)
             if value is not None:
                 fields[name] = value
-        elif name != "boundedBy":
+        elif str(child.tag).startswith(GML):
+            continue
+        else:
             reader.error(
                 "LER-UNKNOWN-ATTRIBUTE",
                 f"The answer has no attribute '{name[:80]}'.",

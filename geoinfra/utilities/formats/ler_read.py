@@ -50,6 +50,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _UNTAKEN_NUMBER = re.compile(r"[+-]?\d{16,}|-?INF|NaN", re.ASCII)
 """Numbers that the schema takes, and nobody can mean."""
 
+_ANSWER = "Graveforespoergselssvar"
 _INVALID_GML = "13-300"
 """LER's code for a document that its validator refuses without naming a rule."""
 
@@ -354,16 +355,19 @@ class ElementReader:
     def register(self, gml_id: str, name: str, element: etree._Element) -> bool:
         """Note an id of the document; a second use is an error and gives False."""
         if gml_id in self._ids:
-            self.error(
-                "LER-DUPLICATE-ID",
-                f"The gml:id '{gml_id[:80]}' is used more than once.",
-                f"gml:id '{gml_id[:80]}' er brugt mere end én gang.",
-                line=_line(element),
-                found=gml_id,
-            )
+            self._twice_used(gml_id, _line(element))
             return False
         self._ids[gml_id] = name
         return True
+
+    def _twice_used(self, gml_id: str, line: int | None) -> None:
+        self.error(
+            "LER-DUPLICATE-ID",
+            f"The gml:id '{gml_id[:80]}' is used more than once.",
+            f"gml:id '{gml_id[:80]}' er brugt mere end én gang.",
+            line=line,
+            found=gml_id,
+        )
 
     def _register_geometry(self, gml_id: str, element: etree._Element) -> None:
         self.register(gml_id.removeprefix(self._prefix).strip(XML_BLANKS), "", element)
@@ -393,9 +397,39 @@ class ElementReader:
             return None
         return own
 
-    def reserve(self, gml_id: str) -> None:
-        """Note the id of the header's contact, which features may refer to and may not use."""
-        self._ids[gml_id.removeprefix(self._prefix)] = "Kontaktprofil"
+    def reserve(self, gml_id: str, name: str = "Kontaktprofil") -> None:
+        """Note an id of the header, which features may refer to and may not use."""
+        own = gml_id.removeprefix(self._prefix).strip(XML_BLANKS)
+        if own in self._ids:
+            self._twice_used(own, None)
+        self._ids[own] = name
+
+    def root(self, root: etree._Element) -> None:
+        """Read the root of an answer."""
+        self._feature_id, self._path = None, _local_name(root)
+        gml_id = root.get(GML_ID)
+        if gml_id is not None:
+            self.reserve(gml_id, "")
+        if self.schema is not None:
+            self.schema.root(root)
+
+    def child(self, child: etree._Element) -> None:
+        """Look at a child of the root: a member or a part of the header."""
+        self._feature_id = None
+        name = _local_name(child)
+        self._path = f"{_ANSWER}/{name[:80]}"
+        if self.schema is not None:
+            self.schema.child(child)
+        if name.endswith("Member") and len(child) != 1:
+            self.add(
+                self._tolerated,
+                "LER-MEMBER",
+                "A member holds one feature.",
+                "Et medlem har ét objekt.",
+                line=_line(child),
+                expected="1",
+                found=str(len(child)),
+            )
 
     def header_value(self, attribute: Attribute, child: etree._Element, owner: str) -> Any:
         """Return a value of the answer's header, or ``None`` with a finding."""

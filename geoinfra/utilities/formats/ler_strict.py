@@ -240,11 +240,27 @@ class SchemaCheck:
         self._add = add
         self._spaces = {prefix: f"{{{uri}}}" for prefix, uri in self._known.namespaces.items()}
         self._told = 0
+        answer = self._known.classes[_ANSWER].attributes
+        names = [f"{_GML}{name}" for name in _FEATURE_PROPERTIES]
+        names += [f"{self._spaces['ler']}{name}" for name in answer]
+        self._top = {name: place for place, name in enumerate(names)}
+        self._repeated = {f"{self._spaces['ler']}{a.name}" for a in answer.values() if a.repeated}
+        self._repeated |= {f"{_GML}{name}" for name in _REPEATED_PROPERTIES}
+        self._last = -1
 
     # -- the document
 
     def root(self, root: etree._Element) -> None:
         """Check the XML attributes of the root, and that it declares what LER wants declared."""
+        if root.tag != f"{self._spaces['ler']}{_ANSWER}":
+            self._fault(
+                "LER-NAMESPACE",
+                "The root is not of the namespace of its data model.",
+                "Roden er ikke i sin datamodels navnerum.",
+                root,
+                str(root.tag),
+                f"{self._spaces['ler']}{_ANSWER}",
+            )
         self._attributes(root, {**_ID, "schemaVersion": _any}, f"{_ANSWER}Type")
         self._required(root, "schemaVersion")
         if self._spaces["xlink"][1:-1] not in root.nsmap.values():
@@ -257,19 +273,41 @@ class SchemaCheck:
                 rule=_INVALID_GML,
             )
 
-    def member(self, member: etree._Element) -> None:
-        """Check an element that holds a feature."""
-        self._attributes(member, _OWNS)
-        self._no_text(member)
-        if len(member) != 1:
+    def child(self, child: etree._Element) -> None:
+        """Check a child of the root: its place, and what a member holds beside its feature."""
+        tag = str(child.tag)
+        name = tag.rpartition("}")[2]
+        place = self._top.get(tag)
+        if place is None:
             self._fault(
-                "LER-MEMBER",
-                "A member holds one feature.",
-                "Et medlem har ét objekt.",
-                member,
-                str(len(member)),
-                "1",
+                "LER-UNKNOWN-ATTRIBUTE",
+                f"'{name[:80]}' cannot stand in an answer.",
+                f"'{name[:80]}' kan ikke stå i et svar.",
+                child,
+                tag,
+                rule=_INVALID_GML if tag.startswith(_GML) and name in _NAMED_BY_OTHERS else "",
             )
+            return
+        if place < self._last or (place == self._last and tag not in self._repeated):
+            self._fault(
+                "LER-ORDER",
+                f"'{name}' stands in the wrong place or twice.",
+                f"'{name}' står det forkerte sted eller to gange.",
+                child,
+            )
+        self._last = max(self._last, place)
+        if child.tail and child.tail.strip(XML_BLANKS):
+            self._stray_text(child, child.tail)
+        if tag.startswith(_GML):
+            self._gml(child)
+        elif name.endswith("Member"):
+            self._attributes(child, _OWNS)
+            self._no_text(child)
+
+    def root_text(self, root: etree._Element) -> None:
+        """Check that no text stands before the first child of the root."""
+        if root.text and root.text.strip(XML_BLANKS):
+            self._stray_text(root, root.text)
 
     # -- features
 
@@ -451,14 +489,17 @@ class SchemaCheck:
         """Refuse text among the children of an element."""
         for text in (element.text, *[child.tail for child in element]):
             if text and text.strip(XML_BLANKS):
-                self._fault(
-                    "LER-TEXT",
-                    "Text stands where only elements may stand.",
-                    "Der står tekst, hvor der kun må stå elementer.",
-                    element,
-                    text.strip()[:200],
-                )
+                self._stray_text(element, text)
                 return
+
+    def _stray_text(self, element: etree._Element, text: str) -> None:
+        self._fault(
+            "LER-TEXT",
+            "Text stands where only elements may stand.",
+            "Der står tekst, hvor der kun må stå elementer.",
+            element,
+            text.strip()[:200],
+        )
 
     def _fault(
         self,
