@@ -262,12 +262,16 @@ export class CheckPanel {
     const title = inLanguage(name?.title_da, name?.title) || inLanguage(first.message_da, first.message);
     const hint = inLanguage(first.hint_da, first.hint);
     const rules = [...new Set(findings.map(({ rule }) => rule).filter(Boolean)), first.code];
-    const rows = findings.slice(0, state.rows).map((finding) => this.#row(finding, title));
+    const messages = new Set(findings.map((finding) => inLanguage(finding.message_da, finding.message)));
+    const message = messages.size === 1 ? [...messages][0] : "";
+    const said = [title, message];
+    const rows = findings.slice(0, state.rows).map((finding) => this.#row(finding, said));
     const box = make("details", { class: `kind is-${first.severity}`, open: state.open },
       make("summary", {},
         make("span", { class: "kind-title" }, title),
         make("span", { class: "kind-count" }, formatNumber(findings.length))),
       make("p", { class: "kind-rule" }, ...rules.map((rule) => make("code", {}, String(rule)))),
+      message && message !== title ? make("p", {}, message) : "",
       hint ? make("p", { class: "kind-hint" }, make("strong", {}, `${t("check.hint")}: `), hint) : "",
       make("ul", {}, ...rows));
     const rest = findings.length - state.rows;
@@ -284,14 +288,14 @@ export class CheckPanel {
     return box;
   }
 
-  /** @param {Finding} finding @param {string} title */
-  #row(finding, title) {
+  /** @param {Finding} finding @param {string[]} said what stands above all rows already */
+  #row(finding, said) {
     const message = inLanguage(finding.message_da, finding.message);
     const where = [finding.line ? t("check.line", { line: formatNumber(finding.line) }) : "", finding.feature_id ?? ""].filter(Boolean).join(" · ");
     const content = [
       make("span", { class: "where" }, where || t("check.document")),
       finding.path ? make("span", { class: "path" }, finding.path) : "",
-      message === title ? "" : make("span", { class: "message" }, message),
+      said.includes(message) ? "" : make("span", { class: "message" }, message),
       ...this.#values(finding, message),
     ];
     if (!placeOf(finding)) return make("li", { "data-index": String(finding.index), tabindex: "-1" }, ...content);

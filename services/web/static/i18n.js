@@ -20,6 +20,7 @@ const catalogue = {
     da: "Kort. Piletaster flytter, plus og minus zoomer, Enter viser hvad der ligger i midten.",
     en: "Map. Arrow keys move, plus and minus zoom, Enter shows what lies at the centre.",
   },
+  "map.region": { da: "Kort", en: "Map" },
   "map.zoomIn": { da: "Zoom ind", en: "Zoom in" },
   "map.zoomOut": { da: "Zoom ud", en: "Zoom out" },
   "map.locate": { da: "Vis min position", en: "Show my position" },
@@ -121,6 +122,7 @@ const catalogue = {
   "check.progress": { da: "Fremdrift", en: "Progress" },
   "check.sending": { da: "Sender … {percent} %", en: "Sending … {percent}%" },
   "check.reading": { da: "Læser og kontrollerer …", en: "Reading and checking …" },
+  "check.cancel": { da: "Annuller", en: "Cancel" },
   "check.refused": { da: "Afvist", en: "Refused" },
   "check.refused.text": {
     da: "Fejlene skal rettes, før filen kan modtages.",
