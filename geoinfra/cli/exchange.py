@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,8 +17,13 @@ from geoinfra.flows.package_files import DRAWINGS
 from geoinfra.flows.repack import repack
 from geoinfra.presentation.check_report import report_html, report_text
 from geoinfra.utilities.check import check_file
+from geoinfra.utilities.formats import format_for, format_named, formats
+from geoinfra.utilities.model import require_cvr
 
 __all__ = ["check_command", "convert_command", "repack_command"]
+
+_WRITTEN = tuple(one.name for one in formats() if one.writes and one.name != "gml")
+_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 
 @utilities.command("check")
@@ -70,21 +76,66 @@ def _write_page(target: Path, page: str) -> None:
 
 @utilities.command("convert")
 def convert_command(
-    source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER GML, zip or package.")],
-    target: Annotated[Path, typer.Argument(help="File to write; its ending chooses the format.")],
-    to: Annotated[str | None, typer.Option("--to", help="Format, where the ending does not tell.")] = None,
-    owner: Annotated[str | None, typer.Option("--owner", help="CVR number of the owner, 8 digits.")] = None,
+    source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER GML, zip or a table.")],
+    target: Annotated[
+        Path, typer.Argument(dir_okay=False, help="File to write; its ending chooses the format.")
+    ],
+    to: Annotated[
+        str | None, typer.Option("--to", help=f"{', '.join(_WRITTEN)}; where the ending does not tell.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="CVR number: only this owner.")] = None,
+    model: Annotated[
+        str, typer.Option("--model", help="Data model of a LER answer: 2.0.1 to 2.2.0.")
+    ] = "2.2.0",
+    valid_to: Annotated[
+        datetime | None,
+        typer.Option("--valid-to", formats=["%Y-%m-%d"], help="Last day of a LER answer's validity."),
+    ] = None,
+    terrain: Annotated[
+        Path | None,
+        typer.Option("--terrain", exists=True, dir_okay=False, help="GeoTIFF of the terrain, for DXF."),
+    ] = None,
+    separator: Annotated[
+        Literal["comma", "semicolon", "tab"], typer.Option("--separator", help="Between the cells of CSV.")
+    ] = "comma",
+    strict: Annotated[bool, typer.Option("--strict", help="Write nothing when there is an error.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Write utility lines in another format, and say what does not survive."""
+    """Write utility lines in another format, and say what does not survive; exit 1 when there is an error."""
+    chosen = _target_format(target, to, owner)
+    options = {"separator": _SEPARATORS[separator]} if chosen == "csv" else {}
     with progress_fraction("Converting") as progress:
-        done = convert(source, target, to=to, owner_cvr=owner, progress=progress)
-    show_report(done.report)
-    out.print(f"Wrote {done.features:,} features to {target}", markup=False)
-    if not done.report.ok:
-        err.print(
-            "The report holds errors: what they concern is missing from the file or not as it should be."
+        done = convert(
+            source,
+            target,
+            to=to,
+            owner_cvr=owner,
+            model=model,
+            terrain=terrain,
+            strict=strict,
+            progress=progress,
+            valid_to=valid_to.date() if valid_to else None,
+            options=options,
         )
+    if as_json:
+        typer.echo(orjson.dumps(done.to_json(), option=orjson.OPT_INDENT_2))
+    else:
+        show_report(done.report)
+        out.print(f"Wrote {done.features:,} features to {target}", markup=False, highlight=False)
+    if not done.report.ok:
+        err.print("The report holds errors; what they concern is missing from the file or not whole.")
         raise typer.Exit(1)
+
+
+def _target_format(target: Path, to: str | None, owner: str | None) -> str:
+    """Return the name of the format to write; what cannot be is wrong usage."""
+    try:
+        chosen = format_named(to) if to else format_for(target)
+        if owner is not None:
+            require_cvr(owner)
+    except InvalidInput as error:
+        raise typer.BadParameter(f"{error.message} {error.hint}") from error
+    return chosen.name
 
 
 @utilities.command("repack")
