@@ -30,6 +30,7 @@ from geoinfra.utilities.model import (
     fitted,
     is_gml_id,
 )
+from geoinfra.utilities.quirks import Applied, FeatureQuirks, mended_code
 from geoinfra.utilities.shapes import Shape
 
 __all__ = ["Answer", "ElementReader", "FeatureRules", "RuleFactory", "own_classes", "parse_datetime"]
@@ -282,6 +283,7 @@ class ElementReader:
         self._references: list[tuple[str, Attribute, str, int | None, str]] = []
         self._geometry = GeometryReader(self._note_geometry, self._register_geometry, strict=strict)
         self.schema = SchemaCheck(model, self._schema_fault) if strict else None
+        self._quirks = None if strict else FeatureQuirks()
         self._member = ""
         self._feature_id: str | None = None
         self._path = ""
@@ -477,9 +479,13 @@ class ElementReader:
             self.schema.feature(element, entry)
         gml_id = self._own_id(element)
         unique = gml_id is not None and self.register(gml_id, entry.name, element)
-        properties, shape = self._attributes(found, element)
+        read, shape = self._attributes(found, element)
         if not unique or gml_id is None:
             return shape
+        properties: Mapping[str, Any] = read
+        if self._quirks is not None and entry.name in self._quirks.classes:
+            entry, properties, applied = self._quirks.feature(entry, properties, shape)
+            self._tell_quirks(applied, name, _line(element))
         try:
             if self._rules is not None:
                 self.report.extend(self._rules.feature(entry, gml_id, properties, shape, _line(element)))
@@ -496,6 +502,19 @@ class ElementReader:
                 found=shape.kind if shape else "",
             )
         return shape
+
+    def _tell_quirks(self, applied: Iterable[Applied], class_name: str, line: int | None) -> None:
+        for one in applied:
+            self.add(
+                one.severity,
+                one.quirk.code,
+                one.quirk.reason,
+                one.quirk.reason_da,
+                line=line,
+                path=f"{class_name}/{one.attribute}",
+                expected=one.expected,
+                found=one.found,
+            )
 
     def _attributes(self, known: Known, element: etree._Element) -> tuple[dict[str, Any], Shape | None]:
         """Read the children of a feature; the value of one that cannot be read is ``None``."""
@@ -752,6 +771,13 @@ class ElementReader:
             if lifted is not None:
                 self._changed("LER-LIFTED-VALUE", stripped, lifted, child, Severity.WARNING)
                 return lifted
+        mended = None if self.strict else mended_code(enumeration, text)
+        if mended is not None:
+            value, quirk = mended
+            entry_name = self._path.partition("/")[0]
+            applied = Applied(quirk, attribute.name, text, value)
+            self._tell_quirks((applied,), entry_name, _line(child))
+            return value
         allowed = ", ".join(sorted(enumeration.values)) + (", other: word" if enumeration.open else "")
         raise _Faulty(
             "LER-CODE",
@@ -923,7 +949,7 @@ class ElementReader:
         path = self._path
         if self.schema is not None:
             self.schema.feature(profile, known[0])
-        fields = _readable(self._attributes(known, profile)[0])
+        fields = dict(_readable(self._attributes(known, profile)[0]))
         self._path = path
         own_id = self._own_id(profile)
         if own_id is not None:
@@ -971,6 +997,10 @@ class ElementReader:
         classes = catalogue().classes
         if self._rules is not None:
             self.report.extend(self._rules.finish())
+        if self._quirks is not None:
+            self._feature_id = None
+            for one in self._quirks.finish():
+                self._tell_quirks((one,), str(one.quirk.entry["class"]), None)
         if extract:
             self._remark_beyond([own for own, *_ in self._references if own not in self._ids])
             self._references = [held for held in self._references if held[0] in self._ids]
@@ -1012,7 +1042,7 @@ class ElementReader:
         )
 
 
-def _readable(properties: dict[str, Any]) -> dict[str, Any]:
+def _readable(properties: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes that could be read."""
     if None not in properties.values():
         return properties
