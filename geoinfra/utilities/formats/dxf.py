@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
@@ -330,7 +331,11 @@ def _features(batch: FeatureBatch) -> Iterator[_Feature]:
         *(columns[name] for name in names), columns["geometry_source"], columns["properties"], strict=True
     )
     for gml_id, feature_class, kind, owner, supply, type_, status, hazard, source, properties in rows:
-        facts = [fact("gml_id", gml_id), fact("feature_class", feature_class), fact("owner_cvr", owner)]
+        facts = [
+            fact("gml_id", gml_id),
+            _known_fact("feature_class", feature_class),
+            _known_fact("owner_cvr", owner),
+        ]
         if source != "own":
             facts.append(fact("geometry_source", source or "none"))
         yield _Feature(
@@ -345,6 +350,11 @@ def _features(batch: FeatureBatch) -> Iterator[_Feature]:
             orjson.loads(properties),
             facts,
         )
+
+
+@lru_cache(maxsize=1024)
+def _known_fact(name: str, text: str) -> str:
+    return fact(name, text)
 
 
 def _all_strings(feature: _Feature) -> list[str]:
