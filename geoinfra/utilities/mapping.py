@@ -597,7 +597,9 @@ class _RowMaker:
             return np.full(len(z), np.nan)
         if rule.column:
             z[:] = self._height_of(rule.column, values)
-        z[np.isin(z, [*rule.unknown, _UNKNOWN_HEIGHT]) | ~np.isfinite(z)] = np.nan
+        for number in (*rule.unknown, _UNKNOWN_HEIGHT):
+            z[z == number] = np.nan
+        z[~np.isfinite(z)] = np.nan
         z = z * rule.scale.factor + self._above(rule, properties)
         known = z[~np.isnan(z)]
         if known.size and (known.min() < _HEIGHTS_M[0] or known.max() > _HEIGHTS_M[1]):
