@@ -334,9 +334,9 @@ def _back(local: datetime, span: timedelta, rules: _Rules) -> datetime:
 
 def working_time_between(start: datetime, end: datetime) -> timedelta:
     """Return the working time from `start` to `end`, both aware; negative when `end` is the earlier."""
+    first, last = _local(start), _local(end)
     if end < start:
         return -working_time_between(end, start)
-    first, last = _local(start), _local(end)
     rules = _rules_on(first.date())
     total, day = _NONE, first.date()
     while day <= last.date():
@@ -432,8 +432,8 @@ def status(
     answered_at
         When the final answer came, if it has.
     """
-    at = due(received_at, deadline)
-    if answered_at is not None and answered_at <= now:
+    at, running = due(received_at, deadline), _is_open(now)
+    if answered_at is not None and _local(answered_at) <= now:
         if answered_at <= at:
             return ClockStatus(deadline, ClockState.IN_TIME, at)
         by = working_time_between(at, answered_at)
@@ -441,7 +441,7 @@ def status(
     if now > at:
         return ClockStatus(deadline, ClockState.OVERDUE, at, _NONE, at, working_time_between(at, now))
     left = working_time_between(max(now, received_at), at)
-    state = ClockState.RUNNING if _is_open(now) else ClockState.PAUSED
+    state = ClockState.RUNNING if running else ClockState.PAUSED
     return ClockStatus(deadline, state, at, left)
 
 

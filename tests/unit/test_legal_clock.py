@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -239,11 +240,30 @@ def test_the_next_working_day_is_after_the_day_itself() -> None:
     assert next_working_day(date(2026, 12, 23)) == date(2026, 12, 28)
 
 
-def test_a_moment_is_no_day_and_a_moment_without_zone_is_none() -> None:
+NAIVE = datetime(2026, 6, 4, 15, 0)  # noqa: DTZ001
+AWARE = danish("2026-06-04 15:00")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: answer_due(NAIVE),
+        lambda: working_time_between(AWARE, NAIVE),
+        lambda: working_time_between(NAIVE, AWARE),
+        lambda: working_time_after(NAIVE, timedelta(0)),
+        lambda: status(AWARE, NAIVE),
+        lambda: status(AWARE, AWARE, answered_at=NAIVE),
+        lambda: reminders(NAIVE),
+    ],
+)
+def test_a_moment_without_zone_is_refused(use: Callable[[], object]) -> None:
+    with pytest.raises(InvalidInput, match="time zone"):
+        use()
+
+
+def test_a_moment_is_no_day() -> None:
     with pytest.raises(InvalidInput, match="calendar day"):
         is_working_day(danish("2026-06-04 15:00"))
-    with pytest.raises(InvalidInput, match="time zone"):
-        answer_due(datetime(2026, 6, 4, 15, 0))  # noqa: DTZ001
 
 
 # -------------------------------------------------------------------------------------------- working time
