@@ -126,7 +126,8 @@ def _batches(
         for number, member in enumerate(children):
             if number == 0 and reader.schema is not None:
                 reader.schema.root_text(root)
-            reader.child(member)
+            if reader.strict or len(member) != 1:
+                reader.child(member)
             name = str(member.tag).rpartition("}")[2]
             if not name.endswith("Member"):
                 _check_stray(reader, member)
