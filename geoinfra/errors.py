@@ -227,7 +227,8 @@ class Finding:
 class Report:
     """The findings of one check over ``features`` features.
 
-    At most ``limit`` findings are kept with their text; all are counted.
+    At most ``limit`` findings are kept with their text, and at most a fifth of them of one kind, so that a
+    fault of every feature does not hide the others. All are counted, ``counts`` says how many of each kind.
     """
 
     features: int = 0
@@ -235,14 +236,19 @@ class Report:
     errors: int = 0
     warnings: int = 0
     limit: int = 1000
+    counts: dict[tuple[Severity, str], int] = field(default_factory=dict)
 
     def add(self, finding: Finding) -> None:
-        """Count the finding, and keep it while fewer than ``limit`` are kept."""
+        """Count the finding, and keep it while there is room for it."""
+        if not self.findings:
+            self.counts.clear()  # a reader that starts anew empties the list
+        kind = (finding.severity, finding.code)
+        count = self.counts[kind] = self.counts.get(kind, 0) + 1
         if finding.severity is Severity.ERROR:
             self.errors += 1
         elif finding.severity is Severity.WARNING:
             self.warnings += 1
-        if len(self.findings) < self.limit:
+        if len(self.findings) < self.limit and count <= max(self.limit // 5, 1):
             self.findings.append(finding)
 
     def extend(self, findings: Iterable[Finding]) -> None:

@@ -63,7 +63,7 @@ _NOUNS = {
 class _Group:
     """Findings of one kind; a text that all of them share is said once.
 
-    `rules` are the standard's own names of what is broken.
+    `rules` are the standard's own names of what is broken; `count` counts also what the report did not keep.
     """
 
     severity: Severity
@@ -72,6 +72,7 @@ class _Group:
     title: str
     hint: str
     findings: tuple[Finding, ...]
+    count: int
 
     def shared(self, text: Callable[[Finding], str]) -> str:
         """Return what `text` gives for every finding, empty where they differ or there is only one."""
@@ -194,18 +195,21 @@ def _groups(report: Report, words: _Words) -> list[_Group]:
     kinds: dict[tuple[Severity, str, str], list[Finding]] = {}
     for finding in report.findings:
         kinds.setdefault((finding.severity, finding.code, finding.hint), []).append(finding)
-    groups = [_group(findings, words) for findings in kinds.values()]
-    return sorted(groups, key=lambda group: (_ORDER.index(group.severity), -len(group.findings)))
+    groups = [_group(findings, words, report) for findings in kinds.values()]
+    return sorted(groups, key=lambda group: (_ORDER.index(group.severity), -group.count))
 
 
-def _group(findings: list[Finding], words: _Words) -> _Group:
+def _group(findings: list[Finding], words: _Words, report: Report) -> _Group:
     first = findings[0]
     known = advice(first.code)
     in_danish = words.language == "da"
     title = (known.title_da if in_danish else known.title) if known else words.message(first)
     hint = (first.hint_da if in_danish else "") or first.hint
     rules = tuple(dict.fromkeys(one.rule for one in findings if one.rule))
-    return _Group(first.severity, first.code, rules, title, hint, tuple(findings))
+    kept = sum((one.severity, one.code) == (first.severity, first.code) for one in report.findings)
+    missing = report.counts.get((first.severity, first.code), kept) - kept
+    count = len(findings) + (missing if len(findings) == kept else 0)
+    return _Group(first.severity, first.code, rules, title, hint, tuple(findings), count)
 
 
 # ------------------------------------------------------------------ lines
@@ -214,13 +218,13 @@ def _group(findings: list[Finding], words: _Words) -> _Group:
 def _text_group(group: _Group, words: _Words) -> Iterator[str]:
     name = _NOUNS[group.severity][0 if words.language == "da" else 1][0].upper()
     marks = " ".join(filter(None, (group.code, *group.rules)))
-    yield f"{name}  {group.title}  [{marks}]  × {words.number(len(group.findings))}"
+    yield f"{name}  {group.title}  [{marks}]  × {words.number(group.count)}"
     if group.hint:
         yield f"  {words('hint')}: {group.hint}"
     for finding in group.findings[:_TEXT_ROWS]:
         yield f"  - {_text_row(finding, group, words)}"
     if len(group.findings) > _TEXT_ROWS:
-        yield f"  - … + {words.number(len(group.findings) - _TEXT_ROWS)}"
+        yield f"  - … + {words.number(group.count - _TEXT_ROWS)}"
 
 
 def _text_row(finding: Finding, group: _Group, words: _Words) -> str:
@@ -264,14 +268,14 @@ def _overview(groups: list[_Group], words: _Words) -> str:
         return ""
     rows = "".join(
         f'<li class={group.severity}><a href="#g{number}">{_shown(group.title)}</a>'
-        f"<span>{words.number(len(group.findings))}</span></li>"
+        f"<span>{words.number(group.count)}</span></li>"
         for number, group in enumerate(groups)
     )
     return f"<nav><h2>{escape(words('overview'))}</h2><ol>{rows}</ol></nav>"
 
 
 def _section(number: int, group: _Group, words: _Words) -> str:
-    noun = words.count(len(group.findings), group.severity)
+    noun = words.count(group.count, group.severity)
     names = " ".join(f"<code>{_shown(name)}</code>" for name in (*group.rules, group.code))
     rule = f"<dt>{escape(words('rule'))}</dt><dd>{names}</dd>"
     hint = f"<dt>{escape(words('hint'))}</dt><dd>{_shown(group.hint)}</dd>" if group.hint else ""

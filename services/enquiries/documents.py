@@ -82,10 +82,11 @@ class FindingDocument(BaseModel):
 
 
 class KindDocument(BaseModel):
-    """What a kind of finding is called."""
+    """What a kind of finding is called, and how many there are."""
 
     title: str
     title_da: str
+    count: int
 
 
 class ReportDocument(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -277,10 +278,17 @@ async def post_check(
     return HTMLResponse(page, headers=headers)
 
 
-def _kinds(report: Report) -> dict[str, dict[str, str]]:
-    """Return what each kind of finding in the report is called."""
-    known = {finding.code: advice(finding.code) for finding in report.findings}
-    return {code: {"title": one.title, "title_da": one.title_da} for code, one in known.items() if one}
+def _kinds(report: Report) -> dict[str, dict[str, str | int]]:
+    """Return what each kind of finding in the report is called, and how many there are."""
+    counts: Counter[str] = Counter()
+    for (_, code), count in report.counts.items():
+        counts[code] += count
+    known = {code: advice(code) for code in counts}
+    return {
+        code: {"title": one.title, "title_da": one.title_da, "count": counts[code]}
+        for code, one in known.items()
+        if one
+    }
 
 
 def _wants_page(request: Request) -> bool:

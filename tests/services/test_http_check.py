@@ -46,6 +46,7 @@ def check(client: httpx.Client, body: bytes, **query: Any) -> dict[str, Any]:
     report: dict[str, Any] = answer.json()
     assert set(report) == {"features", "errors", "warnings", "findings", "kinds"}
     assert {one["code"] for one in report["findings"]} == set(report["kinds"])
+    assert sum(kind["count"] for kind in report["kinds"].values()) >= len(report["findings"])
     assert report["errors"] == sum(one["severity"] == "error" for one in report["findings"])
     return report
 

@@ -114,6 +114,18 @@ def test_errors_come_before_warnings_and_each_by_line() -> None:
         assert lines
 
 
+def test_a_fault_of_every_feature_does_not_hide_the_others() -> None:
+    many = [cable(number, status="i fart") for number in range(1200)]
+    report = check_file(
+        io.BytesIO(answer(*many, cable(1200, more='\n<ler:indeholdtLedning xlink:href="#x"/>')))
+    )
+    codes = [one.code for one in report.findings]
+    assert codes.count("LER-CODE") == 200
+    assert "LER-XLINK-TARGET" in codes
+    assert report.counts[Severity.ERROR, "LER-CODE"] == 1200
+    assert report.errors >= 1201
+
+
 def test_strict_takes_as_an_error_what_tolerant_mends() -> None:
     content = answer(cable(1, status=" i drift "))
     assert check_file(io.BytesIO(content)).errors > 0

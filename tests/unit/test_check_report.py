@@ -127,10 +127,12 @@ def test_a_long_list_is_folded_and_nothing_is_lost() -> None:
     assert "+ 90" in report_text(made)
 
 
-def test_a_list_that_was_cut_says_so() -> None:
-    made = Report(5, limit=3)
+def test_a_list_that_was_cut_says_so_and_counts_all() -> None:
+    made = Report(5, limit=15)
     made.extend(finding(line=line) for line in range(7))
     assert made.errors == 7
+    assert text(page(made).find_class("count")[0]) == "7 fejl"
+    assert "× 7" in report_text(made)
     for shown in (report_text(made), text(page(made, "en"))):
         assert "Only 3 findings are shown" in shown
     assert "Only" not in report_text(report(finding()))

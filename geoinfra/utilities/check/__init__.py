@@ -71,4 +71,4 @@ def _ordered(report: Report) -> Report:
     """Return the report with LER's name of the rule and a hint at each finding, worst first."""
     found = sorted(report.findings, key=lambda one: (_WEIGHT[one.severity], one.line or 0))
     kept = [advised(named(one)) for one in found]
-    return Report(report.features, kept, report.errors, report.warnings, report.limit)
+    return Report(report.features, kept, report.errors, report.warnings, report.limit, report.counts)

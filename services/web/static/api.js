@@ -16,7 +16,7 @@ import { language, t } from "./i18n.js";
  *   line?: number, path?: string, expected?: string, found?: string, rule?: string, hint?: string, hint_da?: string,
  *   position?: [number, number], index: number}} Finding `index` is its place in the report
  * @typedef {{features: number, errors: number, warnings: number, findings: Finding[],
- *   kinds: Record<string, {title: string, title_da: string}>}} CheckReport
+ *   kinds: Record<string, {title: string, title_da: string, count: number}>}} CheckReport
  */
 
 /** An answer of the server that is not what was asked for, or no answer at all. */

@@ -261,6 +261,8 @@ export class CheckPanel {
     const name = report.kinds[first.code];
     const title = inLanguage(name?.title_da, name?.title) || inLanguage(first.message_da, first.message);
     const hint = inLanguage(first.hint_da, first.hint);
+    const all = report.findings.every((one) => one.code !== first.code || kindOf(one) === kind);
+    const count = all && name ? name.count : findings.length;
     const rules = [...new Set(findings.map(({ rule }) => rule).filter(Boolean)), first.code];
     const messages = new Set(findings.map((finding) => inLanguage(finding.message_da, finding.message)));
     const message = messages.size === 1 ? [...messages][0] : "";
@@ -269,7 +271,7 @@ export class CheckPanel {
     const box = make("details", { class: `kind is-${first.severity}`, open: state.open },
       make("summary", {},
         make("span", { class: "kind-title" }, title),
-        make("span", { class: "kind-count" }, formatNumber(findings.length))),
+        make("span", { class: "kind-count" }, formatNumber(count))),
       make("p", { class: "kind-rule" }, ...rules.map((rule) => make("code", {}, String(rule)))),
       message && message !== title ? make("p", {}, message) : "",
       hint ? make("p", { class: "kind-hint" }, make("strong", {}, `${t("check.hint")}: `), hint) : "",
