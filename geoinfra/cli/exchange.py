@@ -28,7 +28,7 @@ _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 @utilities.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER document: GML or zip.")],
+    file: Annotated[Path, typer.Argument(exists=True, help="LER document: GML, zip or a package's folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", dir_okay=False, help="Write the report as a page here.")
@@ -54,14 +54,16 @@ def check_command(
 def _checked(file: Path, owner: str | None, *, strict: bool) -> Report:
     """Check the file, with a bar on standard error while it is read."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with (
-        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar,
-        bar.open(file, "rb", description="Checking") as source,
-    ):
-        try:
+    try:
+        if file.is_dir():
+            return check_file(file, owner_cvr=owner, strict=strict)
+        with (
+            Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar,
+            bar.open(file, "rb", description="Checking") as source,
+        ):
             return check_file(source, owner_cvr=owner, strict=strict)
-        except (InvalidInput, NotFound) as error:
-            raise typer.BadParameter(error.message, param_hint="--owner") from error
+    except (InvalidInput, NotFound) as error:
+        raise typer.BadParameter(error.message, param_hint="--owner") from error
 
 
 def _write_page(target: Path, page: str) -> None:

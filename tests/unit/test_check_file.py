@@ -404,6 +404,19 @@ def test_wrong_usage_ends_with_2(clean_file: Path, arguments: list[str]) -> None
     assert run(*(part.format(file=clean_file) for part in arguments)).exit_code == 2
 
 
+def test_the_command_checks_a_package_in_a_folder(two_owners: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "Ledningspakke_1"
+    folder.mkdir()
+    (folder / "consolidated.gml").write_bytes(two_owners)
+    told = json.loads(run(folder, "--json").stdout)
+    assert told["features"] == 2
+    assert [one["rule"] for one in told["findings"] if one.get("rule") == DIAMETER_RULE] == [
+        DIAMETER_RULE
+    ] * 2
+    alone = json.loads(run(folder, "--json", "--owner", "22222222").stdout)
+    assert [one.get("rule") for one in alone["findings"]].count(DIAMETER_RULE) == 1
+
+
 def test_tolerant_takes_what_can_be_mended_as_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "svar.gml"
     path.write_bytes(answer(cable(1, status=" i drift ")))
