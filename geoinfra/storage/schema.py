@@ -23,21 +23,27 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    "answer_versions",
     "answers",
     "audit",
+    "channels",
     "collections",
     "counters",
     "current_deliveries",
+    "damages",
     "deliveries",
     "enquiries",
+    "exchanges",
     "grants",
     "interest_areas",
     "jobs",
     "metadata",
+    "notices",
     "organisations",
     "outbox",
     "packages",
     "secrets",
+    "signing_keys",
     "tokens",
 ]
 
@@ -85,6 +91,10 @@ interest_areas = Table(
     Column("polygon", LargeBinary, nullable=False),
     Column("valid_from", Text, nullable=False),
     Column("valid_to", Text),
+    Column("state", Text, nullable=False, default="live"),  # draft, review, live, retired
+    Column("contacts", Text, nullable=False, default="{}"),  # JSON: purpose -> {"name", "email", "phone"}
+    Column("reviewed_by", Text),
+    Column("reviewed_at", Text),
     Index("ix_interest_areas_bounds", "min_e", "max_e", "min_n", "max_n", "number"),
 )
 
@@ -136,6 +146,21 @@ enquiries = Table(
     Column("contact", Text, nullable=False),  # JSON
     Column("formats", Text, nullable=False),  # JSON list
     Column("valid_to", Text, nullable=False),
+    Column("kind", Text, nullable=False, default="planned"),  # planned, emergency, planning
+    Column("filer", Text, nullable=False, default="professional"),  # professional, private
+    Column("reason", Text, nullable=False, default=""),  # of an emergency
+    Column("purpose", Text, nullable=False, default="99"),  # LER formaal number
+    Column("supplies", Text, nullable=False, default="[]"),  # JSON list of LER forsyningsart numbers
+    Column("depth_m", Float),
+    Column("own_number", Text, nullable=False, default=""),
+    Column("original", Text),  # number of the enquiry that this one sends again
+    Column("project", Text),  # number of the first of the enquiries that one large area was split into
+    Column("part", Integer, nullable=False, default=1),
+    Column("parts", Integer, nullable=False, default=1),
+    Column("surroundings_m", Float, nullable=False, default=0.0),
+    Column("fee_dkk", Text, nullable=False, default="0.00"),
+    Column("erased_at", Text),
+    Index("ix_enquiries_project", "project"),
 )
 
 answers = Table(
@@ -150,7 +175,31 @@ answers = Table(
     Column("valid_to", Text),  # date, LER's gyldigTil
     Column("header", Text, nullable=False, default="{}"),  # contact, supplementary information ...
     Column("answered_at", Text),
+    Column("scope", Text, nullable=False, default="dig"),  # dig, or surroundings only
+    Column("due_at", Text),  # the legal clock
+    Column("acknowledged_at", Text),
+    Column("taken_at", Text),  # taken for manual handling
+    Column("version", Integer, nullable=False, default=1),
+    Column("nudges", Integer, nullable=False, default=0),  # reminders and alarms sent
     Index("ix_answers_owner", "owner_cvr"),
+    Index("ix_answers_status_due", "status", "due_at"),
+)
+
+answer_versions = Table(
+    "answer_versions",
+    metadata,
+    Column("enquiry", ForeignKey("enquiries.number"), primary_key=True),
+    Column("owner_cvr", ForeignKey("organisations.cvr"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("delivery_id", ForeignKey("deliveries.delivery_id")),
+    Column("features", Integer),
+    Column("valid_to", Text),
+    Column("header", Text, nullable=False, default="{}"),
+    Column("at", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("reason", Text, nullable=False, default=""),  # of a correction
+    Column("report", Text, nullable=False, default="{}"),  # JSON: counts of the check
 )
 
 grants = Table(
@@ -179,6 +228,69 @@ packages = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("features", Integer, nullable=False),
     Column("manifest", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("complete", Boolean, nullable=False, default=False),
+    Column("key_id", Text),  # of the signature
+    Column("acknowledged_at", Text),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("private_key", LargeBinary, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("retired_at", Text),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("channel_id", String(26), primary_key=True),
+    Column("organisation", ForeignKey("organisations.cvr"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),  # mail, webhook
+    Column("target", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("events", Text, nullable=False),  # JSON list
+    Column("created_at", Text, nullable=False),
+    Column("disabled_at", Text),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice_id", Integer, primary_key=True, autoincrement=True),
+    Column("channel_id", ForeignKey("channels.channel_id"), nullable=False),
+    Column("event_id", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, sent, failed
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Text, nullable=False),
+    Column("sent_at", Text),
+    Column("error", Text, nullable=False, default=""),
+    UniqueConstraint("channel_id", "event_id"),
+    Index("ix_notices_waiting", "state", "next_at"),
+)
+
+damages = Table(
+    "damages",
+    metadata,
+    Column("damage_id", String(26), primary_key=True),
+    Column("organisation", ForeignKey("organisations.cvr"), nullable=False, index=True),  # who reports
+    Column("year", Integer, nullable=False, index=True),
+    Column("document", Text, nullable=False),  # JSON
+    Column("created_at", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+)
+
+exchanges = Table(
+    "exchanges",
+    metadata,
+    Column("organisation", String(8), primary_key=True),
+    Column("request_id", String(36), primary_key=True),  # of LER's interface: asked once, answered the same
+    Column("call", Text, nullable=False),
+    Column("request_hash", String(64), nullable=False),
+    Column("response", Text),  # JSON; null while the first call is at work
     Column("created_at", Text, nullable=False),
 )
 
