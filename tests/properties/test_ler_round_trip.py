@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ler_documents
 import numpy as np
+import orjson
 import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +17,8 @@ from hypothesis import strategies as st
 from ler_schema import faults, ler_schema
 from lxml import etree
 
-from geoinfra.errors import GeoinfraError
-from geoinfra.utilities.catalogue import Attribute, FeatureClass, catalogue
+from geoinfra.errors import GeoinfraError, Report
+from geoinfra.utilities.catalogue import MODELS, Attribute, FeatureClass, catalogue
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import AnswerHeader, FeatureRows, ResponseType, namespace_declarations
 
@@ -71,7 +74,11 @@ def values(attribute: Attribute) -> st.SearchStrategy[Any]:
         "reference": lambda: st.just({"href": "#" + TARGETS.get(attribute.target, "x.Elledning")}),
         "contact": lambda: st.fixed_dictionaries(
             {"navn": st.text(letters, min_size=1, max_size=50)},
-            optional={"telefonnummer": st.just("12345678"), "mailadresse": st.just("a@b.dk")},
+            optional={
+                "telefonnummer": st.just("12345678"),
+                "mailadresse": st.just("a@b.dk"),
+                "gml_id": st.just(f"egen.{attribute.name}"),
+            },
         ),
     }[attribute.type]()
     if attribute.nillable:
@@ -162,6 +169,63 @@ def test_a_feature_with_any_attributes_survives_and_is_valid(
     assert [f for f in answer.report.findings if f.severity == "error"] == []
     place = {feature_id: row for row, feature_id in enumerate(again.feature_ids)}
     assert again.take([place[one] for one in batch.feature_ids]) == batch
+
+
+@pytest.mark.parametrize("entry", catalogue().feature_classes, ids=lambda entry: entry.name)
+@given(data=st.data())
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+def test_in_an_older_model_all_survives_but_what_is_reported(
+    entry: FeatureClass, data: st.DataObject
+) -> None:
+    rows = FeatureRows(CVR)
+    rows.add(entry.name, "y", *data.draw(feature(entry)))
+    batch = rows.batch()
+    written, report = io.BytesIO(), Report()
+    ler.write_answer(written, HEADER, [batch], data.draw(st.sampled_from(MODELS[1:])), report)
+    (again,) = ler.read_answer(written, owner_cvr=CVR).batches()
+    lost = {finding.path.partition("/")[2] for finding in report.findings if finding.severity != "error"}
+    kept = orjson.loads(again.columns["properties"][0])
+    expected = orjson.loads(batch.columns["properties"][0])
+    assert kept == {name: value for name, value in expected.items() if name in kept}
+    assert expected.keys() - kept.keys() <= lost
+    assert (again.geometry, again.heights_m) == (batch.geometry, batch.heights_m)
+
+
+SAMPLES = (
+    "Elledning22.xml",
+    "Elledning24.xml",
+    "Foeringsroer.xml",
+    "Gsvar_trace.xml",
+    "elledning_2022.xml",
+    "elledning_2024.xml",
+    "svarudtagettil.gml",
+)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_sample_is_the_same_after_writing(reference: Path, schema: etree.XMLSchema, name: str) -> None:
+    answer = ler.read_answer(answer_of(reference / "ler" / "samples" / name), owner_cvr=CVR)
+    batches = list(answer.batches())
+    assert sum(len(batch) for batch in batches) > 0
+    written = io.BytesIO()
+    ler.write_answer(written, answer.header, batches)
+    assert faults(schema, written.getvalue()) == []
+    again = ler.read_answer(written, owner_cvr=CVR)
+    assert list(again.batches()) == batches
+    assert again.header == replace(answer.header, model_version="2.2.0")
+    changes = [f for f in again.report.findings if f.severity != "info" and f.code != "LER-ANSWER-ID"]
+    assert changes == []
+    twice = io.BytesIO()
+    ler.write_answer(twice, again.header, batches)
+    assert twice.getvalue() == written.getvalue()
+
+
+def answer_of(path: Path) -> io.BytesIO:
+    """Return an answer; a feature that stands alone is put into one."""
+    root = etree.parse(str(path)).getroot()
+    if etree.QName(root).localname != "Graveforespoergselssvar":
+        return io.BytesIO(ler_documents.written(ler_documents.Documents().document([root], targets=False)))
+    return io.BytesIO(path.read_bytes())
 
 
 @given(st.binary(max_size=300))
