@@ -199,7 +199,7 @@ def _refusing(opened: _Opened) -> Iterator[FeatureBatch]:
     yield from opened.rows
     if not opened.report.ok:
         raise DataRefused(
-            f"The source holds {opened.report.errors} error(s); nothing was written.",
+            f"The report holds {opened.report.errors} error(s); nothing was written.",
             opened.report,
             hint="Mend what the report names, or convert without strict reading.",
         )
@@ -240,14 +240,14 @@ def _write_ler(
     target: Path, opened: _Opened, rows: Iterator[FeatureBatch], header: AnswerHeader, model: str
 ) -> int:
     """Write an answer as GML, or as the zip with its attachments that owners send."""
-    changes = Report()
+    report = opened.report
     owned = _of_one_owner(rows)
     if target.suffix.lower() != ".zip":
-        count = write_answer(target, header, owned, model, changes)
+        count = write_answer(target, header, owned, model, report)
     else:
         answer = opened.answer()
         with opened_for_writing(target) as file, tempfile.TemporaryFile() as gml:
-            count = write_answer(gml, header, owned, model, changes)
+            count = write_answer(gml, header, owned, model, report)
             gml.seek(0)
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                 with archive.open(zipfile.ZipInfo("svar.gml", _EPOCH), "w", force_zip64=True) as member:
@@ -255,9 +255,8 @@ def _write_ler(
                         member.write(chunk)
                 for name in answer.attachments if answer else ():
                     archive.writestr(_flat(name, archive), answer.attachment(name) if answer else b"")
-    opened.report.extend(changes.findings)
     if not count:
-        opened.report.add(
+        report.add(
             Finding(
                 "EXCHANGE-EMPTY",
                 Severity.WARNING,

@@ -174,5 +174,6 @@ def _cut(
 
 
 def _decoded(shapes: Sequence[str | None]) -> tuple[NDArray[np.object_], list[bool]]:
-    geometries = shapely.from_wkt(np.array(shapes, dtype=object), on_invalid="ignore")
+    with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found out later
+        geometries = shapely.from_wkt(np.array(shapes, dtype=object), on_invalid="ignore")
     return geometries, [shape is not None for shape in shapes]

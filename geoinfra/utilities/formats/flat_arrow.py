@@ -83,5 +83,6 @@ def table_rows(batch: Any, names: Sequence[str]) -> list[tuple[Any, ...]]:
 def decoded(wkbs: Sequence[Any]) -> tuple[NDArray[np.object_], list[bool]]:
     """Return geometries of WKB, ``None`` for what cannot be read, and where there is one."""
     held = [one if one is None or isinstance(one, bytes) else b"" for one in wkbs]
-    geometries = shapely.from_wkb(np.array(held, dtype=object), on_invalid="ignore")
+    with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found out later
+        geometries = shapely.from_wkb(np.array(held, dtype=object), on_invalid="ignore")
     return geometries, [one is not None for one in held]

@@ -114,11 +114,19 @@ def read_flatgeobuf(
             raise UnreadableFile("The file is no FlatGeobuf of version 3.")
     pyogrio.set_gdal_config_options(_PLAIN_READER)
     try:
-        total = pyogrio.read_info(source).get("features") or 0
+        total = _count(source)
         with pyogrio.open_arrow(source, batch_size=BATCH_ROWS, use_pyarrow=True) as (meta, stream):
             yield from _features(meta, stream, report, owner_cvr, progress, total)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
         raise UnreadableFile("The FlatGeobuf is damaged.") from error
+
+
+def _count(source: Path) -> int:
+    """Return the number of features that the header tells."""
+    try:
+        return int(pyogrio.read_info(source).get("features") or 0)
+    except IndexError as error:  # of pyogrio, for a file that ends before its layer
+        raise UnreadableFile("The FlatGeobuf ends too early.") from error
 
 
 def _features(

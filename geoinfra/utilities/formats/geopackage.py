@@ -386,7 +386,8 @@ def _chunks(connection: sqlite3.Connection, layer: _FeatureLayer) -> Iterator[li
 def _decoded(blobs: Sequence[Any]) -> tuple[NDArray[np.object_], list[bool]]:
     """Return geometries of GeoPackage blobs, ``None`` for what cannot be read, and where there is one."""
     wkbs = [_without_head(blob) for blob in blobs]
-    geometries = shapely.from_wkb(np.array(wkbs, dtype=object), on_invalid="ignore")
+    with np.errstate(invalid="ignore"):  # coordinates that are no numbers are found out later
+        geometries = shapely.from_wkb(np.array(wkbs, dtype=object), on_invalid="ignore")
     return geometries, [wkb is not None for wkb in wkbs]
 
 
