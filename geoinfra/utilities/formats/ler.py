@@ -153,8 +153,9 @@ class _Watched:
 
     def read(self, size: int) -> bytes:
         chunk: bytes = self._file.read(size)
-        self.comments = self.comments or b"<!--" in self._end + chunk
-        self._end = chunk[-3:]
+        seen = self._end + chunk
+        self.comments = self.comments or b"<!--" in seen
+        self._end = seen[-3:]
         return chunk
 
 

@@ -351,11 +351,12 @@ class SchemaCheck:
     def value(self, attribute: Attribute, child: etree._Element) -> bool:
         """Check the XML attributes and the shape of an attribute's element; False when there is a fault."""
         told = self._told
-        held = attribute_tests(attribute)
-        if child.attrib:
-            self._attributes(child, held)
+        if child.keys():
             nil = child.get(f"{_XSI}nil")
-            if nil is not None and nil.strip(XML_BLANKS) in ("true", "1") and (len(child) or child.text):
+            is_nil = nil is not None and nil.strip(XML_BLANKS) in ("true", "1")
+            # a nil of what takes none is the reader's to refuse
+            self._attributes(child, _tests(attribute.type, attribute.prefix, attribute.nillable or is_nil))
+            if is_nil and (len(child) or child.text):
                 self._fault(
                     "LER-NIL-CONTENT",
                     "A nil attribute must be empty.",
@@ -517,6 +518,7 @@ class SchemaCheck:
 
 @lru_cache(maxsize=1024)
 def _tests(kind: str, prefix: str, nillable: bool) -> Tests:
+    """Return the XML attributes that the element of an attribute may have, each with a test of its value."""
     tests = dict(_OF_TYPE.get(kind, {}))
     if nillable:
         tests["nilReason"] = _nil_reason
@@ -524,8 +526,3 @@ def _tests(kind: str, prefix: str, nillable: bool) -> Tests:
     if prefix == "dcterms":
         tests[_LANG] = lambda text: _LANGUAGE.fullmatch(text.strip(XML_BLANKS)) is not None
     return tests
-
-
-def attribute_tests(attribute: Attribute) -> Tests:
-    """Return the XML attributes that the element of an attribute may have, each with a test of its value."""
-    return _tests(attribute.type, attribute.prefix, attribute.nillable)
