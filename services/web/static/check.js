@@ -294,11 +294,13 @@ export class CheckPanel {
   #row(finding, said) {
     const message = inLanguage(finding.message_da, finding.message);
     const where = [finding.line ? t("check.line", { line: formatNumber(finding.line) }) : "", finding.feature_id ?? ""].filter(Boolean).join(" · ");
+    const values = this.#values(finding, message);
+    if (!where && !finding.path && said.includes(message) && values.length === 0) return "";
     const content = [
       make("span", { class: "where" }, where || t("check.document")),
       finding.path ? make("span", { class: "path" }, finding.path) : "",
       said.includes(message) ? "" : make("span", { class: "message" }, message),
-      ...this.#values(finding, message),
+      ...values,
     ];
     if (!placeOf(finding)) return make("li", { "data-index": String(finding.index), tabindex: "-1" }, ...content);
     const chosen = finding.index === this.#chosen;
