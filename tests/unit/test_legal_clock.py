@@ -322,6 +322,22 @@ def test_who_is_asked_later_never_answers_earlier(
     assert due(received, deadline) <= due(received + gap, deadline)
 
 
+@settings(max_examples=30, deadline=None)
+@given(MOMENTS)
+def test_the_deadline_is_where_a_watch_that_ticks_minute_by_minute_stops(moment: datetime) -> None:
+    received = moment.replace(second=0, microsecond=0)
+    off = {(1, 1), (5, 1), (6, 5), (12, 24), (12, 25), (12, 26), (12, 31)}
+    church = set(other_program.Denmark(years=range(2020, 2047)))
+    now, ticked = received, 0
+    while ticked < 120:
+        local = now.astimezone(DENMARK)
+        day = local.date()
+        works = local.weekday() < 5 and (day.month, day.day) not in off and day not in church
+        ticked += works and 7 <= local.hour < 16
+        now += timedelta(minutes=1)
+    assert answer_due(received) == now
+
+
 @settings(max_examples=300, deadline=None)
 @given(MOMENTS)
 def test_an_answer_always_has_two_working_hours(received: datetime) -> None:
