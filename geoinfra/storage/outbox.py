@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["EVENTS", "Dispatcher", "Event", "Subscriber", "emit"]
 
 EVENTS = frozenset(
-    {"delivery.published", "enquiry.filed", "answer.stored", "package.ready", "work.changed", "fix.alerted"}
+    {
+        "delivery.published",
+        "enquiry.filed",
+        "answer.stored",
+        "answer.corrected",
+        "answer.due-soon",
+        "answer.overdue",
+        "package.ready",
+        "package.acknowledged",
+        "channel.tested",
+        "channel.disabled",
+        "work.changed",
+        "fix.alerted",
+    }
 )
 """Every event that geoinfra tells."""
 

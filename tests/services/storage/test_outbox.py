@@ -31,7 +31,13 @@ def test_the_events_are_those_of_the_contract() -> None:
         "delivery.published",
         "enquiry.filed",
         "answer.stored",
+        "answer.corrected",
+        "answer.due-soon",
+        "answer.overdue",
         "package.ready",
+        "package.acknowledged",
+        "channel.tested",
+        "channel.disabled",
         "work.changed",
         "fix.alerted",
     } == EVENTS
