@@ -22,7 +22,7 @@ pytestmark = pytest.mark.soak
 
 FUZZ_S = float(os.environ.get("GEOINFRA_FUZZ_S", "3600"))
 LARGE_MB = int(os.environ.get("GEOINFRA_LARGE_MB", "500"))
-MOST_MB = 400
+MOST_MB = 250
 UNIT_TESTS = Path(__file__).resolve().parent.parent / "unit"
 EAST, NORTH = 700_000.0, 6_170_000.0
 
@@ -88,7 +88,7 @@ def many(cvr: str, size_bytes: int) -> Iterator[FeatureBatch]:
     while written < size_bytes:
         mark = b".b%d.el." % block
         batch.columns["gml"] = [element.replace(b".el.", mark) for element in elements]
-        written += sum(map(len, batch.columns["gml"])) + 2000 * 60
+        written += sum(map(len, batch.columns["gml"])) + 2000 * 30
         block += 1
         yield batch
 
