@@ -11,6 +11,7 @@ import orjson
 from lxml import etree
 
 from geoinfra.crs import DENMARK_UTM32
+from geoinfra.utilities.model import is_gml_id
 from geoinfra.utilities.shapes import SRS_NAME, Shape
 
 __all__ = ["GML", "GML_ID", "GeometryFault", "GeometryReader"]
@@ -67,9 +68,6 @@ class GeometryReader:
         GeometryFault
             The kind is not taken, or the numbers are no valid geometry inside Denmark.
         """
-        shape = self._common(element)
-        if shape is not None:
-            return shape
         self._dimension, self._flat = None, False
         self._srs(element)
         if self._strict and not element.get("srsName"):
@@ -94,22 +92,29 @@ class GeometryReader:
             )
         return Shape(_kind(kind, parts), tuple(parts), vertices)
 
-    def _common(self, element: etree._Element) -> Shape | None:
-        """Return the shape of a point or line as nearly all are written; ``None`` sends it the long way."""
-        kind = _COMMON.get(element.tag)
-        if kind is None or len(element) != 1:
+    def plain(self, holder: etree._Element, wanted: str) -> Shape | None:
+        """Return the geometry in a property where it is a point or line written as nearly all are.
+
+        `wanted` is the kind that the property takes (:attr:`Attribute.geometry`). ``None`` says nothing against the geometry: it goes the long way by :meth:`read`.
+        """
+        if len(holder) != 1 or holder.items():
+            return None
+        element = holder[0]
+        kind = _PLAIN_KINDS.get(element.tag)
+        if kind is None or len(element) != 1 or wanted not in kind[4]:
             return None
         items = element.items()
         own_id = None
         if items and items[0][0] == GML_ID:
             own_id, items = str(items[0][1]), items[1:]
-        if items not in _COMMON_ATTRIBUTES:
+        if items not in _PLAIN_ATTRIBUTES or (own_id is not None and not is_gml_id(own_id)):
             return None
         child = element[0]
         text = child.text
-        if child.tag != kind[1] or child.items() not in _COMMON_DIMENSION or len(child) or not text:
+        if child.tag != kind[1] or child.items() not in _PLAIN_DIMENSION or len(child) or not text:
             return None
-        if not _PLAIN_NUMBERS.fullmatch(text):
+        blanks = (holder.text or "") + (element.text or "") + (child.tail or "") + (element.tail or "")
+        if blanks.strip(" \t\r\n") or not _PLAIN_NUMBERS.fullmatch(text):
             return None
         try:  # a JSON list of numbers is read several times as fast as each by itself
             numbers = orjson.loads(f"[{text.replace(' ', ',')}]")
@@ -342,16 +347,16 @@ def _local(element: etree._Element) -> str:
 
 _WEST, _SOUTH, _EAST, _NORTH = DENMARK_UTM32
 _PLAIN_NUMBERS = re.compile("[-0-9. ]+")
-_COMMON = {
-    GML + "Point": ("Point", GML + "pos", 1, 1),
-    GML + "LineString": ("LineString", GML + "posList", 2, math.inf),
+_PLAIN_KINDS = {
+    GML + "Point": ("Point", GML + "pos", 1, 1, ("Point", "Geometry")),
+    GML + "LineString": ("LineString", GML + "posList", 2, math.inf, ("Curve", "Geometry")),
 }
-_COMMON_ATTRIBUTES = (
+_PLAIN_ATTRIBUTES = (
     [("srsName", SRS_NAME), ("srsDimension", "3")],
     [("srsDimension", "3"), ("srsName", SRS_NAME)],
     [("srsName", SRS_NAME)],
 )
-_COMMON_DIMENSION: tuple[list[tuple[str, str]], ...] = ([], [("srsDimension", "3")])
+_PLAIN_DIMENSION: tuple[list[tuple[str, str]], ...] = ([], [("srsDimension", "3")])
 
 
 def _in_denmark(vertices: Sequence[float]) -> bool:

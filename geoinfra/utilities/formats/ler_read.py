@@ -194,6 +194,7 @@ class _Field:
     position: int
     repeated: bool
     is_geometry: bool
+    path: str
     own: Attribute | None
     memory: dict[Any, Any] | None
 
@@ -234,6 +235,7 @@ def _field(entry: FeatureClass, attribute: Attribute, own_entry: FeatureClass) -
         entry.position[attribute.name],
         attribute.repeated,
         attribute.type == "geometry",
+        f"{entry.name}/{attribute.name}",
         own,
         {} if own is not None and attribute.type in _REMEMBERED else None,
     )
@@ -542,10 +544,13 @@ class ElementReader:
                 if value is _UNSEEN or len(child):
                     value = self._learned(entry, field, child, key)
             elif field.is_geometry:
-                self._path = f"{entry.name}/{field.name}"
-                sound = schema is None or schema.value(field.attribute, child)
-                if seen_geometry or sound:
-                    shape = self._twice(child, shape) if seen_geometry else self._shape(child)
+                self._path = field.path
+                if seen_geometry:
+                    shape = self._twice(child, shape)
+                else:
+                    shape = self._geometry.plain(child, field.attribute.geometry)
+                    if shape is None and (schema is None or schema.value(field.attribute, child)):
+                        shape = self._shape(child)
                 seen_geometry = True
                 continue
             else:
