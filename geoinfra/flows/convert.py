@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from geoinfra.errors import DataRefused, Finding, InvalidInput, Report, Severity
-from geoinfra.flows.terrain_file import GeoTiffTerrain
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.formats import Format, format_for, format_named, format_of
@@ -122,6 +121,8 @@ def convert(
         else:
             more = dict(options or {})
             if terrain is not None:
+                from geoinfra.flows.terrain_file import GeoTiffTerrain  # rasterio takes long to import
+
                 more["terrain"] = stack.enter_context(GeoTiffTerrain(terrain))
             if wanted.name == "dxf":
                 more["owners"] = opened.owner_names

@@ -62,12 +62,14 @@ class Format:
     @property
     def read(self) -> Reader:
         """The function that reads it, ``(path, *, owner_cvr, report, progress)``."""
-        return self._function("read")
+        function: Reader = self._function("read")
+        return function
 
     @property
     def write(self) -> Writer:
         """The function that writes it, ``(path, batches, **options)``."""
-        return self._function("write")
+        function: Writer = self._function("write")
+        return function
 
     def _function(self, verb: str) -> Any:
         if self.functions is None:

@@ -626,8 +626,10 @@ def _number(_: Attribute, cell: Any) -> float | int:
         if not _NUMBER.fullmatch(text):
             raise _Unfit("a number", "et tal")
         cell = float(text)
-    if isinstance(cell, bool) or not isinstance(cell, int | float) or not isfinite(cell):
-        raise _Unfit("a finite number", "et endeligt tal")
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        raise _Unfit("a number", "et tal")
+    if abs(cell) > 10**15 if isinstance(cell, int) else not isfinite(cell):
+        raise _Unfit("a finite number of at most 15 digits", "et endeligt tal på højst 15 cifre")
     return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else cell
 
 

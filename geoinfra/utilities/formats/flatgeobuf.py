@@ -51,7 +51,7 @@ def write_flatgeobuf(target: Path | BinaryIO, batches: Iterable[FeatureBatch]) -
     with placed(target, ".fgb") as path:
         spool = path.with_suffix(".arrows")
         count, complete = _spooled(spool, batches)
-        with arrow().memory_map(str(spool)) as source:
+        with arrow().OSFile(str(spool), "rb") as source:
             reader = arrow().ipc.open_stream(source)
             pyogrio.write_arrow(
                 reader,
