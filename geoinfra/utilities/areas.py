@@ -43,9 +43,14 @@ _INSET_M: Final = 1e-3
 _STARTS: Final = 400
 _LONG_CUT: Final = 1.25
 _TRIED: Final = 20_000
+_MOST_WORK: Final = 300_000_000
+_FACE_STEPS: Final = 300
+_HOLE_STEPS: Final = 3
+_LOOK_STEPS: Final = 2_000
 _OTHER_SHARES: Final = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
 
 type _Points = NDArray[np.float64]
+type _Numbers = NDArray[np.float64]
 
 
 # ------------------------------------------------------------------------------------------------- merging
@@ -217,23 +222,38 @@ def split(polygon: shapely.Polygon, limit_m2: float = MAX_AREA_M2) -> tuple[shap
             f"The area is {polygon.area:,.0f} m2; at most {MAX_PARTS} parts of {limit_m2:,.0f} m2 are made.",
             hint="Draw the area closer to what will be dug.",
         )
-    parts = tuple(_divided(shapely.normalize(shapely.force_2d(polygon)), allowed))
+    parts = tuple(_divided(shapely.normalize(shapely.force_2d(polygon)), allowed, _Work()))
     _require_cover(polygon, parts, limit_m2)
     return parts
 
 
-def _divided(polygon: shapely.Polygon, allowed_m2: float) -> Iterator[shapely.Polygon]:
+class _Work:
+    """Counts what a splitting costs, so that no outline can hold a processor for long."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_WORK
+
+    def spend(self, steps: int) -> None:
+        """Take steps off what is left, or refuse to go on."""
+        self._left -= steps
+        if self._left < 0:
+            raise InvalidGeometry(
+                "The outline is too intricate to be split.", hint="Simplify it to what the dig needs."
+            )
+
+
+def _divided(polygon: shapely.Polygon, allowed_m2: float, work: _Work) -> Iterator[shapely.Polygon]:
     if polygon.area <= allowed_m2:
         yield polygon
         return
-    for part in _halves(polygon, allowed_m2):
-        yield from _divided(part, allowed_m2)
+    for part in _halves(polygon, allowed_m2, work):
+        yield from _divided(part, allowed_m2, work)
 
 
 type _Pair = tuple[shapely.Polygon, shapely.Polygon]
 
 
-def _halves(polygon: shapely.Polygon, allowed_m2: float) -> _Pair:
+def _halves(polygon: shapely.Polygon, allowed_m2: float, work: _Work) -> _Pair:
     """Cut a polygon in two: near the middle, at a whole number of parts, where the cut is short.
 
     A cut longer than the polygon is wide (lengthwise through a trench that has arms) gives way to pieces
@@ -241,12 +261,13 @@ def _halves(polygon: shapely.Polygon, allowed_m2: float) -> _Pair:
     makes it a quarter.
     """
     path = _Path.around(polygon)
+    long_m = _LONG_CUT * math.sqrt(shapely.Polygon(polygon.exterior).area)
     best: _Pair | None = None
     for shares, worth in _shares(polygon.area, allowed_m2):
-        found = _shortest(polygon, path, shares)
+        found = _shortest(polygon, path, shares, work)
         if found and (best is None or _cut_length(polygon, found) < worth * _cut_length(polygon, best)):
             best = found
-        if best and _cut_length(polygon, best) <= _LONG_CUT * math.sqrt(polygon.area):
+        if best and _cut_length(polygon, best) <= long_m:
             break
     if best is None:
         raise InvalidGeometry(
@@ -267,8 +288,9 @@ def _shares(area_m2: float, allowed_m2: float) -> Iterator[tuple[list[float], fl
     yield list(_OTHER_SHARES), 0.25
 
 
-def _shortest(polygon: shapely.Polygon, path: _Path, shares: Sequence[float]) -> _Pair | None:
-    found = [pair for share in shares for pair in _cuts(polygon, path, share)]
+def _shortest(polygon: shapely.Polygon, path: _Path, shares: Sequence[float], work: _Work) -> _Pair | None:
+    wanted = 1 if len(shares) > 1 or not polygon.interiors else 12 if len(polygon.interiors) <= 30 else 4
+    found = [pair for share in shares for pair in _cuts(polygon, path, share, wanted, work)]
     return min(found, key=lambda pair: round(_cut_length(polygon, pair), 3), default=None)
 
 
@@ -281,18 +303,15 @@ def _place(polygon: shapely.Polygon) -> tuple[float, float]:
     return round(centre.x, 3), round(centre.y, 3)
 
 
-def _cuts(polygon: shapely.Polygon, path: _Path, share: float) -> Iterator[_Pair]:
-    """Give pairs of pieces of which the smaller has `share` of the area."""
-    wanted = 12 if polygon.interiors else 1
-    for cut in path.cuts(polygon, share, wanted):
-        pieces = _faces(polygon, path.linework(cut))
+def _cuts(polygon: shapely.Polygon, path: _Path, share: float, wanted: int, work: _Work) -> Iterator[_Pair]:
+    """Give pairs of pieces of which one has `share` of the area."""
+    nets = (path.linework(cut) for cut in path.cuts(polygon, share, wanted, work))
+    across = _lines_across(polygon, share) if polygon.interiors else ()
+    for lines in (*nets, *across):
+        work.spend(_FACE_STEPS * len(path.points) + _HOLE_STEPS * len(polygon.interiors) ** 2)
+        pieces = _faces(polygon, lines)
         if len(pieces) == 2:
             yield pieces[0], pieces[1]
-    if polygon.interiors:
-        for lines in _lines_across(polygon, share):
-            pieces = _faces(polygon, lines)
-            if len(pieces) == 2:
-                yield pieces[0], pieces[1]
 
 
 def _faces(polygon: shapely.Polygon, lines: shapely.Geometry) -> list[shapely.Polygon]:
@@ -324,21 +343,32 @@ def _line_at(polygon: shapely.Polygon, along: _Points, share: float) -> shapely.
     """Return the line square to `along` that leaves `share` of the area before it."""
     across = np.array([-along[1], along[0]])
     centre = shapely.get_coordinates(polygon.centroid)[0]
-    points = shapely.get_coordinates(polygon) - centre
-    low, high = float((points @ along).min()), float((points @ along).max())
-    reach = float(np.hypot(*points.T).max()) + 1.0
-    near, target = centre + (low - 1.0) * along, share * polygon.area
-    shapely.prepare(polygon)
+    points, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.orient_polygons(polygon, exterior_cw=False)), return_index=True
+    )
+    same = ring[:-1] == ring[1:]
+    place, aside = (points - centre) @ along, (points - centre) @ across
+    from_m, to_m, rise = place[:-1][same], place[1:][same], np.diff(aside)[same]
+    low, high = float(place.min()), float(place.max())
     for _ in range(60):
         middle = (low + high) / 2
-        far = centre + middle * along
-        sides = (near - reach * across, far - reach * across, far + reach * across, near + reach * across)
-        if shapely.intersection(polygon, shapely.Polygon(sides)).area < target:
+        if _area_before(from_m - middle, to_m - middle, rise) < share * polygon.area:
             low = middle
         else:
             high = middle
-    place = centre + (low + high) / 2 * along
-    return shapely.LineString([place - reach * across, place + reach * across])
+    reach = float(np.hypot(place, aside).max()) + 1.0
+    at = centre + (low + high) / 2 * along
+    return shapely.LineString([at - reach * across, at + reach * across])
+
+
+def _area_before(begins: _Numbers, ends: _Numbers, rise: _Numbers) -> float:
+    """Return the area before a line, of sides given by their distances beyond it (Green's theorem)."""
+    before, after = np.minimum(begins, ends), np.maximum(begins, ends)
+    whole = (begins + ends) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        partly = -(before**2) / (2 * (after - before))
+    mean = np.where(after <= 0, whole, np.where(before >= 0, 0.0, partly))
+    return float(mean @ rise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,9 +432,10 @@ class _Path:
         lines.append((cut.start, cut.end))
         return shapely.MultiLineString(lines)
 
-    def cuts(self, polygon: shapely.Polygon, share: float, wanted: int) -> Iterator[_Cut]:
+    def cuts(self, polygon: shapely.Polygon, share: float, wanted: int, work: _Work) -> Iterator[_Cut]:
         """Give the shortest cuts inside the polygon that cut off `share` of its area, at most `wanted`."""
         starts, sides = self._starts()
+        work.spend(len(starts) * len(self.points))
         found = self._ends(starts, sides, share * polygon.area)
         order = np.lexsort((found.side, found.start, found.length.round(6)))[:_TRIED]
         slits = self.slits
@@ -412,6 +443,7 @@ class _Path:
         given = 0
         for low in range(0, len(order), 256):
             rows = order[low : low + 256]
+            work.spend(_LOOK_STEPS * len(rows))
             ends = found.end[rows]
             inner = _inset(starts[found.start[rows]], ends)
             good = shapely.contains_properly(polygon, inner) & ~shapely.intersects(inner, slits)
@@ -462,6 +494,9 @@ class _Path:
         start, side, ends = (np.concatenate(column) for column in zip(*rows, strict=True))
         kept = ~self.is_slit[side]
         length = np.hypot(*(ends[kept] - starts[start[kept]]).T)
+        if len(length) > 4 * _TRIED:
+            short = length <= np.partition(length, _TRIED)[_TRIED]
+            kept, length = np.flatnonzero(kept)[short], length[short]
         return _Ends(start[kept], side[kept], ends[kept] + origin, length)
 
     def _snapped(self, start: _Points, start_side: int, end: _Points, end_side: int) -> _Cut:
@@ -522,13 +557,28 @@ def _seen_from(
     away = (point - places) @ back
     ahead = np.flatnonzero(away > -_SAME_PLACE_M)
     if not len(ahead):
-        raise InvalidGeometry("A hole of the area lies outside it.")
+        return _touched(point, begins, ends, allowed)
     nearest = ahead[int(np.argmin(away[ahead]))]
     side, place = int(meets[nearest]), places[nearest]
     for end, at in ((0.0, begins[side]), (1.0, ends[side])):
         if np.hypot(*(at - place)) < _SAME_PLACE_M:
             return side, end, at
     return side, float(share[nearest]), place
+
+
+def _touched(
+    point: _Points, begins: _Points, ends: _Points, allowed: NDArray[np.bool_]
+) -> tuple[int, float, _Points]:
+    """Return the side on which the vertex of a hole lies that touches another ring there."""
+    steps = ends - begins
+    lengths = np.maximum((steps * steps).sum(axis=1), 1e-30)
+    share = np.clip(((point - begins) * steps).sum(axis=1) / lengths, 0.0, 1.0)
+    places = begins + share[:, None] * steps
+    away = np.where(allowed, np.hypot(*(places - point).T), np.inf)
+    side = int(np.argmin(away))
+    if away[side] > _SAME_PLACE_M:
+        raise InvalidGeometry("A hole of the area lies outside it.")
+    return side, float(share[side]), point
 
 
 def _walk(

@@ -57,6 +57,18 @@ def assert_covers(whole: shapely.Polygon, parts: Sequence[shapely.Polygon], limi
 RING = shapely.Point(E, N).buffer(600).difference(shapely.Point(E, N).buffer(450))
 LOOP = box(0, 0, 1000, 800).difference(box(80, 80, 840, 640))
 L_SHAPE = shapely.union(box(0, 0, 2000, 300), box(0, 0, 300, 2000))
+SPEARED = shapely.Polygon(  # the outer ring has a spike that touches the corner of a hole
+    [
+        (E, N),
+        (E + 900, N),
+        (E + 900, N + 600),
+        (E + 500, N + 600),
+        (E + 450, N + 300),
+        (E + 400, N + 600),
+        (E, N + 600),
+    ],
+    [[(E + 450, N + 300), (E + 600, N + 100), (E + 300, N + 100)]],
+)
 TOUCHING = shapely.Polygon(
     [(E, N), (E + 1000, N), (E + 1000, N + 900), (E, N + 900)],
     [
@@ -83,6 +95,7 @@ TOUCHING = shapely.Polygon(
         pytest.param(arms(9), 70_000.0, 9, 0.05, id="nine arms"),
         pytest.param(spiral(), 60_000.0, 10, 0.999, id="spiral"),
         pytest.param(TOUCHING, 100_000.0, 9, 0.999, id="holes that touch"),
+        pytest.param(SPEARED, 50_000.0, 12, 0.8, id="spike that touches a hole"),
         pytest.param(box(0, 0, 1000, 1000), MAX_AREA_M2, 5, 0.999, id="exactly four times the limit"),
         pytest.param(shapely.Point(E, N).buffer(700, quad_segs=1000), MAX_AREA_M2, 7, 0.999, id="disk"),
     ],
@@ -207,6 +220,14 @@ def test_a_broken_area_is_refused(bad: shapely.Polygon, says: str) -> None:
     for use in (split, lambda area: merge([area]), lambda area: surroundings(area, 5.0)):
         with pytest.raises(InvalidGeometry, match=says):
             use(bad)
+
+
+def test_an_outline_that_would_take_long_is_refused() -> None:
+    angles = np.linspace(0, 2 * math.pi, 9990, endpoint=False)
+    radii = 3500 * np.where(np.arange(9990) % 2, 1, 0.3)
+    spikes = shapely.Polygon(np.column_stack([E + radii * np.cos(angles), N + radii * np.sin(angles)]))
+    with pytest.raises(InvalidGeometry, match="too intricate"):
+        split(spikes)
 
 
 def test_more_parts_than_anybody_files_are_refused() -> None:
