@@ -52,7 +52,7 @@ class Named:
 def keep(store: Store, delivery_id: str, answer: Answer, named: Named) -> dict[str, Any]:
     """Store the files that came with an answer and are named in it; return what the delivery's record says.
 
-    The record stays without a member where there are none.
+    The record has no such member where the answer holds no information resource.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def keep(store: Store, delivery_id: str, answer: Answer, named: Named) -> dict[s
             continue
         blob = store.blobs.put(f"attachments/{delivery_id.lower()}/{position}", answer.attachment(name))
         kept[path] = {"blob": blob.name, "sha256": blob.sha256, "size_bytes": blob.size_bytes}
-    return {"attachments": kept} if kept else {}
+    return {"attachments": kept} if named.paths else {}
 
 
 def _member(answer: Answer, path: str) -> str | None:
@@ -90,10 +90,13 @@ def linked(
     what it refers to: they are read from the delivery of the same answer.
     """
     found: dict[str, list[FeatureBatch]] = {}
+    records = _records(store, [a.delivery_id for a in filed.answers if a.delivery_id])
     for answer in filed.answers:
         owned = rows.get(answer.owner_cvr, ())
+        if answer.delivery_id is None or answer.delivery_id not in records or not owned:
+            continue
         wanted = _referred(owned)
-        if not wanted or answer.delivery_id is None:
+        if not wanted:
             continue
         view = store.delivery(answer.delivery_id)
         columns, geometry = tuple(owned[0].columns), any(owned[0].geometry)
@@ -164,10 +167,11 @@ def _paths(batches: Sequence[FeatureBatch]) -> list[str]:
 
 
 def _records(store: Store, delivery_ids: Sequence[str]) -> dict[str, Any]:
-    """Return what the records of deliveries say of their attachments."""
+    """Return what the records of deliveries say of attachments, of those that hold information resources."""
     table = schema.deliveries
     with store.read() as connection:
         rows = connection.execute(
             sa.select(table.c.delivery_id, table.c.details).where(table.c.delivery_id.in_(delivery_ids))
         )
-        return {row.delivery_id: json.loads(row.details).get("attachments", {}) for row in rows}
+        details = {row.delivery_id: json.loads(row.details) for row in rows}
+    return {name: known["attachments"] for name, known in details.items() if "attachments" in known}

@@ -87,6 +87,8 @@ def _queries(filed: Enquiry, sources: Sequence[str]) -> list[FeatureQuery]:
     if filed.request.formats != ("gml",):
         return [FeatureQuery(columns=_ALL_COLUMNS)]
     several = {answer.owner_cvr for answer in filed.answers if len(answer.interest_areas) > 1}
+    if not several & set(sources):
+        return [FeatureQuery(columns=_GML_COLUMNS, geometry=False)]
     parted = [(sorted(set(sources) - several), False), (sorted(several & set(sources)), True)]
     return [
         FeatureQuery(columns=_GML_COLUMNS, geometry=geometry, equal={"owner_cvr": owners})

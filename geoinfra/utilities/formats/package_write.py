@@ -218,8 +218,7 @@ def write_consolidated(
     InvalidInput
         Features come from an owner who is not listed, or a number cannot be an identifier.
     """
-    first = {owner.cvr: _first_number(owner) for owner in reversed(owners)}
-    tails: dict[tuple[str, str, str | None], tuple[int, bytes]] = {}
+    tails = _Tails({owner.cvr: _first_number(owner) for owner in reversed(owners)})
     count = 0
     pairs: Iterable[tuple[FeatureBatch, Sequence[str] | None]]
     pairs = ((b, None) for b in features) if numbers is None else zip(features, numbers, strict=True)
@@ -227,17 +226,26 @@ def write_consolidated(
         file.write(_package_head(enquiry, owners))
         for batch, chosen in pairs:
             pieces: list[bytes] = []
-            for (cvr, feature_class, element), number in zip(
-                fragments(batch), repeat(None, len(batch)) if chosen is None else chosen, strict=True
-            ):
-                tail = tails.get((cvr, feature_class, number))
-                if tail is None:
-                    tail = tails[cvr, feature_class, number] = _tail(cvr, feature_class, number, first)
-                pieces += (_LINES, element[: tail[0]], tail[1])
+            rows = zip(fragments(batch), chosen or repeat(None), strict=bool(chosen))
+            for (cvr, feature_class, element), number in rows:
+                cut, end = tails[cvr, feature_class, number]
+                pieces += (_LINES, element[:cut], end)
             file.write(b"".join(pieces))
             count += len(batch)
         file.write(b"</wfs:FeatureCollection>\n")
     return count
+
+
+class _Tails(dict[tuple[str, str, str | None], tuple[int, bytes]]):
+    """For owner, class and interest area: how much is cut off an element, and what takes its place."""
+
+    def __init__(self, first: dict[str, str]) -> None:
+        super().__init__()
+        self._first = first
+
+    def __missing__(self, key: tuple[str, str, str | None]) -> tuple[int, bytes]:
+        self[key] = made = _tail(*key, self._first)
+        return made
 
 
 def _tail(cvr: str, feature_class: str, number: str | None, first: dict[str, str]) -> tuple[int, bytes]:
