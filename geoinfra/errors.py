@@ -17,6 +17,7 @@ findings are collected in a :class:`Report` and are never raised one by one.
     ├── Conflict                the state of the thing does not admit the step
     ├── Expired                 a link, token or enquiry was valid once
     ├── TooLarge                a bound on size or work would be passed
+    ├── TooManyRequests         too often, or too many at a time
     ├── MissingResource         a PROJ grid, program or optional package is absent; names it and the remedy
     ├── StorageFull             the disk or the database can take no more
     └── StorageUnavailable      the store cannot be reached
@@ -47,6 +48,7 @@ __all__ = [
     "StorageFull",
     "StorageUnavailable",
     "TooLarge",
+    "TooManyRequests",
     "UnreadableFile",
     "all_errors",
 ]
@@ -143,6 +145,13 @@ class TooLarge(GeoinfraError):
 
     code = "too-large"
     title = "Too large"
+
+
+class TooManyRequests(GeoinfraError):
+    """The caller asks too often, or has too many things open at a time."""
+
+    code = "too-many-requests"
+    title = "Too many requests"
 
 
 class MissingResource(GeoinfraError):

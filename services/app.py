@@ -62,11 +62,13 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     use_grids(settings)
     opened = store or open_store(settings.data_dir, settings.database())
     security = Security(opened, settings)
+    feed = services.enquiries.EventFeed(opened, settings.base_url)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         yield
+        feed.close()
         if store is None:
             opened.close()
 
@@ -80,9 +82,11 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.store, app.state.security, app.state.settings = opened, security, settings
+    app.state.feed = feed
     services.errors.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.include_router(services.enquiries.router)
+    app.include_router(services.enquiries.channels_router)
     _add_health(app)
     _add_config(app, PresentCatalogue(opened))
     if settings.demo:

@@ -16,13 +16,16 @@ from pydantic import ValidationError
 from geoinfra.cli import StoreAddress, app, run
 from geoinfra.errors import GeoinfraError
 from geoinfra.storage import open_store
+from services.notices.commands import app as channel
 from services.robot.commands import app as owner_robot
 from services.settings import Settings
 
 __all__ = ["main"]
 
+_NOTICE_THREADS = 2
 
 app.add_typer(owner_robot, name="owner-robot")
+app.add_typer(channel, name="channel")
 
 
 @app.callback()
@@ -69,10 +72,12 @@ def serve(context: typer.Context) -> None:
 def worker(context: typer.Context) -> None:
     """Run the worker: makes packages, tells events, does all else that must not hold up an answer."""
     from geoinfra.flows.handlers import HANDLERS
+    from geoinfra.flows.notices import SEND_NOTICE
     from geoinfra.flows.subscribers import SUBSCRIBERS
     from geoinfra.storage.jobs import Worker
     from geoinfra.storage.outbox import Dispatcher
     from services.app import use_grids
+    from services.notices import make_sender
 
     settings = _settings(context.obj.data_dir)
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr)
@@ -85,13 +90,18 @@ def worker(context: typer.Context) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     store = open_store(settings.data_dir, settings.database())
-    dispatcher = threading.Thread(target=Dispatcher(store, SUBSCRIBERS).run, args=(stop,), name="dispatcher")
-    dispatcher.start()
+    notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
+    beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}
+    beside |= {f"notices-{number}": notices.run for number in range(_NOTICE_THREADS)}
+    threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in beside.items()]
+    for thread in threads:
+        thread.start()
     try:
         Worker(store, HANDLERS).run(stop)
     finally:
         stop.set()
-        dispatcher.join()
+        for thread in threads:
+            thread.join()
         store.close()
 
 

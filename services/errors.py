@@ -32,6 +32,7 @@ STATUS: dict[type[errors.GeoinfraError], int] = {
     errors.Conflict: 409,
     errors.Expired: 410,
     errors.TooLarge: 413,
+    errors.TooManyRequests: 429,
     errors.MissingResource: 503,
     errors.StorageFull: 507,
     errors.StorageUnavailable: 503,

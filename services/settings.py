@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+from email.utils import parseaddr
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from geoinfra.errors import Conflict
+from geoinfra.errors import Conflict, InvalidInput
+from geoinfra.flows.channels import ChannelRules, check_mail_address
 
 __all__ = ["Settings"]
 
@@ -45,6 +47,17 @@ class Settings(BaseSettings):
     grid_dirs: str = Field(
         "", description="Folders with PROJ grids, separated by the system's path separator."
     )
+    smtp_host: str = Field("", description="Mail server; without one no mail is sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to the mail server is protected."
+    )
+    smtp_user: str = Field("", max_length=200, description="User at the mail server.")
+    smtp_password: SecretStr | None = Field(None, description="Password at the mail server.")
+    smtp_from: str = Field("", max_length=300, description="Who mails come from.")
+    allow_local_webhooks: bool = Field(
+        False, description="Whether webhooks may lead into the installation's own network."
+    )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="How much the server logs."
     )
@@ -60,6 +73,30 @@ class Settings(BaseSettings):
         if _PLACEHOLDER in (self.database() or ""):
             raise ValueError(f"GEOINFRA_DATABASE_URL still holds {_PLACEHOLDER}; set a password of your own")
         return self
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Self:
+        if not self.smtp_host:
+            return self
+        try:
+            check_mail_address(self.smtp_sender)
+        except InvalidInput:
+            raise ValueError("GEOINFRA_SMTP_FROM must hold a mail address when mail is sent") from None
+        if (self.smtp_password is None) != (not self.smtp_user):
+            raise ValueError("GEOINFRA_SMTP_USER and GEOINFRA_SMTP_PASSWORD are set together")
+        if self.smtp_password is not None and self.smtp_tls == "none":
+            raise ValueError("a password does not travel without TLS; set GEOINFRA_SMTP_TLS")
+        return self
+
+    @property
+    def smtp_sender(self) -> str:
+        """The bare address that mails come from."""
+        return parseaddr(self.smtp_from)[1]
+
+    @property
+    def channel_rules(self) -> ChannelRules:
+        """What a channel for notices may be."""
+        return ChannelRules(mail=bool(self.smtp_host), local_webhooks=self.allow_local_webhooks)
 
     @property
     def base_url(self) -> str:

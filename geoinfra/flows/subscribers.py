@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from geoinfra.access import Access
+from geoinfra.flows.concerns import CHOOSABLE
+from geoinfra.flows.notices import make_notices
 from geoinfra.storage import Store
 from geoinfra.storage.outbox import Event, Subscriber
 
@@ -20,7 +22,9 @@ def note_in_audit(store: Store, event: Event) -> None:
     store.audit.append(f"event.{event.event}", Access("system:dispatcher"), event.subject, details)
 
 
+_NOTED = frozenset({"package.ready", "delivery.published", "channel.disabled"})
+
 SUBSCRIBERS: Mapping[str, Sequence[Subscriber]] = {
-    "package.ready": (note_in_audit,),
-    "delivery.published": (note_in_audit,),
+    event: (note_in_audit, make_notices) if event in _NOTED else (make_notices,)
+    for event in sorted(CHOOSABLE | {"channel.tested"})
 }

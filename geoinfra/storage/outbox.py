@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from geoinfra.errors import InvalidInput, StorageFull, StorageUnavailable
+from geoinfra.errors import InvalidInput, NotFound, StorageFull, StorageUnavailable
 from geoinfra.storage.bells import Bell, ring_after
 from geoinfra.storage.records import Records, Transaction, now
 from geoinfra.storage.schema import outbox
@@ -23,7 +23,16 @@ from geoinfra.storage.schema import outbox
 if TYPE_CHECKING:
     from geoinfra.storage import Store
 
-__all__ = ["EVENTS", "Dispatcher", "Event", "Subscriber", "emit"]
+__all__ = [
+    "EVENTS",
+    "Dispatcher",
+    "Event",
+    "Subscriber",
+    "emit",
+    "events_after",
+    "get_event",
+    "settled_event",
+]
 
 EVENTS = frozenset(
     {
@@ -46,6 +55,13 @@ EVENTS = frozenset(
 _BELL = "dispatcher"
 _LOCK_KEY = 0x6765_6F6F_7574_626F  # "geooutbo": PostgreSQL advisory lock of the one dispatcher
 _PAGE_ROWS = 200
+_WRITING = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND relation = 'outbox'::regclass
+    )"""
 _LONGEST_BACKOFF_S = 300.0
 _log = logging.getLogger(__name__)
 
@@ -110,6 +126,46 @@ def emit(tx: Transaction, event: str, subject: str, payload: Mapping[str, Any]) 
         )
     )
     ring_after(tx, _BELL)
+
+
+def get_event(connection: sa.Connection, event_id: int) -> Event:
+    """Return one event.
+
+    Raises
+    ------
+    NotFound
+        There is no such event.
+    """
+    row = connection.execute(sa.select(outbox).where(outbox.c.event_id == event_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such event.")
+    return _event(row)
+
+
+def events_after(connection: sa.Connection, event_id: int, last: int, limit: int) -> list[Event]:
+    """Return the events numbered above `event_id` up to and with `last`, in order, at most `limit`."""
+    query = sa.select(outbox).where(outbox.c.event_id > event_id, outbox.c.event_id <= last)
+    return [_event(row) for row in connection.execute(query.order_by(outbox.c.event_id).limit(limit))]
+
+
+def settled_event(records: Records) -> int | None:
+    """Return a number up to which no event can still appear; ``None``: ask again in a moment.
+
+    Who reads events by their number must not pass one whose transaction is still under way. On SQLite
+    transactions follow each other; on PostgreSQL a later number may be committed first. There the newest
+    number is settled once nobody who writes events is at work after it was read.
+    """
+    with records.read() as connection:
+        newest = int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(outbox.c.event_id), 0))) or 0)
+    if records.is_sqlite:
+        return newest
+    with records.read() as connection:
+        writing = connection.scalar(sa.text(_WRITING))
+    return None if writing else newest
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(row.event_id, row.event, row.subject, json.loads(row.payload), row.created_at, row.attempts)
 
 
 class Dispatcher:
@@ -186,11 +242,7 @@ class Dispatcher:
             .limit(_PAGE_ROWS)
         )
         with self._store.read() as connection:
-            rows = connection.execute(query).all()
-        return [
-            Event(row.event_id, row.event, row.subject, json.loads(row.payload), row.created_at, row.attempts)
-            for row in rows
-        ]
+            return [_event(row) for row in connection.execute(query)]
 
     def _tell_in_order(self, event: Event, held: set[str]) -> bool:
         if event.subject in held:

@@ -1,6 +1,8 @@
-"""The face for dig enquiries, packages, deliveries and addresses."""
+"""The face for dig enquiries, packages, deliveries, addresses, channels for notices and events."""
 
+from services.enquiries.channels import router as channels_router
 from services.enquiries.documents import describe
+from services.enquiries.feed import EventFeed
 from services.enquiries.routes import router
 
-__all__ = ["describe", "router"]
+__all__ = ["EventFeed", "channels_router", "describe", "router"]
