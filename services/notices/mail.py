@@ -5,9 +5,10 @@ from __future__ import annotations
 import smtplib
 import ssl
 from contextlib import suppress
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate
+from email.utils import format_datetime
 
 from geoinfra.flows.notices import Message, Undelivered
 from services.settings import Settings
@@ -55,7 +56,7 @@ class Mailer:
         mail["From"] = self._settings.smtp_from
         mail["To"] = message.channel.target
         mail["Subject"] = message.letter.subject
-        mail["Date"] = formatdate(localtime=False)
+        mail["Date"] = format_datetime(datetime.now(UTC))
         mail["Message-ID"] = f"<{message.event_id}.{message.channel.channel_id}@{self._domain}>"
         mail["Auto-Submitted"] = "auto-generated"  # no out-of-office replies, please (RFC 3834)
         mail["Geoinfra-Event"] = f"{message.event} {message.event_id}"

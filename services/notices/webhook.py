@@ -78,19 +78,23 @@ class Webhooks:
         body = orjson.dumps(message.document)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         try:
-            with self._connected(url) as connection:
+            with self._connected(url) as (connection, cut):
                 connection.request("POST", path, body, _headers(message, body))
-                return connection.getresponse().status
+                status = connection.getresponse().status
+                if cut.is_set():  # headers that were cut off look like an end of headers
+                    raise TimeoutError
+                return status
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Undelivered(_UNREACHABLE) from error
 
     @contextmanager
-    def _connected(self, url: SplitResult) -> Iterator[http.client.HTTPConnection]:
-        """Connect to a judged address; whatever happens, the socket is shut when the time is over."""
+    def _connected(self, url: SplitResult) -> Iterator[tuple[http.client.HTTPConnection, threading.Event]]:
+        """Connect to a judged address; when the time is over, the socket is shut and the event set."""
         host, port = str(url.hostname), url.port or (443 if url.scheme == "https" else 80)
         connection = http.client.HTTPConnection(host, port)
         connection.sock = self._open(self._addresses(host, port, url.scheme))
-        bound = threading.Timer(self._whole_s, _shut, (connection,))
+        cut = threading.Event()
+        bound = threading.Timer(self._whole_s, _shut, (connection, cut))
         bound.daemon = True
         bound.start()
         try:
@@ -100,7 +104,7 @@ class Webhooks:
                 )
                 connection.sock = secured
                 secured.do_handshake()
-            yield connection
+            yield connection, cut
         finally:
             bound.cancel()
             connection.close()
@@ -133,8 +137,9 @@ class Webhooks:
         raise Undelivered(_UNREACHABLE)
 
 
-def _shut(connection: http.client.HTTPConnection) -> None:
+def _shut(connection: http.client.HTTPConnection, cut: threading.Event) -> None:
     """End a connection under whoever waits for it."""
+    cut.set()
     if connection.sock is not None:
         with suppress(OSError):
             socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # below TLS: no farewell to wait for
