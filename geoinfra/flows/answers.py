@@ -19,6 +19,7 @@ from geoinfra.storage import Store, deliveries, outbox, schema
 from geoinfra.storage.deliveries import StagedDelivery
 from geoinfra.storage.records import Transaction, timestamp
 from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.check.rules import BusinessRules
 from geoinfra.utilities.enquiry import AnswerStatus, EnquiryState
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import UTILITY_FEATURES
@@ -67,7 +68,7 @@ def store_answer(store: Store, access: Access, number: str, source: Path | Binar
         raise _answered(number)
     if asked.state is EnquiryState.EXPIRED:
         raise Conflict(f"The enquiry {number} has expired.", hint="The excavator must file it again.")
-    read = ler.read_answer(source, owner_cvr=owner)
+    read = ler.read_answer(source, owner_cvr=owner, rules=BusinessRules)
     counted, named = _Touching(asked.request.polygon), attachments.Named()
     staged = store.stage(UTILITY_FEATURES, owner, counted.watch(refusing(read, named)))
     kept = attachments.keep(store, staged.delivery_id, read, named)

@@ -20,11 +20,21 @@ from geoinfra.flows.layers import read_layer
 from geoinfra.storage import Store, collections, deliveries, schema
 from geoinfra.storage.records import Transaction
 from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.check import explained
+from geoinfra.utilities.check.rules import BusinessRules
 from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.formats import ler
 from geoinfra.utilities.model import UTILITY_FEATURES, AnswerHeader
 
-__all__ = ["Delivered", "deliver", "header_document", "publish_dataset", "publish_file", "refusing"]
+__all__ = [
+    "Delivered",
+    "deliver",
+    "header_document",
+    "publish_dataset",
+    "publish_file",
+    "refusing",
+    "report_counts",
+]
 
 Progress = Callable[[int], None]
 
@@ -83,7 +93,7 @@ def deliver(
     if access.require_organisation() != owner_cvr:
         raise NotAllowed("An owner delivers his own lines only.", hint=f"Use a token of {owner_cvr}.")
     _require_owner(store, owner_cvr)
-    answer = ler.read_answer(source, owner_cvr=owner_cvr)
+    answer = ler.read_answer(source, owner_cvr=owner_cvr, rules=BusinessRules)
     named = attachments.Named()
     staged = store.stage(UTILITY_FEATURES, owner_cvr, refusing(answer, named), progress=progress)
     kept = attachments.keep(store, staged.delivery_id, answer, named)
@@ -94,7 +104,7 @@ def deliver(
             staged,
             access,
             valid_to=header.valid_to,
-            details={"header": header_document(header), **kept},
+            details={"header": header_document(header), "report": report_counts(answer.report), **kept},
         )
         tx.commit()
     return Delivered(staged.delivery_id, owner_cvr, staged.rows, answer.report)
@@ -106,7 +116,7 @@ def refusing(answer: ler.Answer, named: attachments.Named) -> Iterator[FeatureBa
     if not answer.report.ok:
         raise DataRefused(
             f"The delivery holds {answer.report.errors} error(s); nothing was stored.",
-            answer.report,
+            explained(answer.report),
             hint="Mend what the report names and deliver again.",
         )
 
@@ -131,6 +141,19 @@ def header_document(header: AnswerHeader) -> dict[str, Any]:
         "expected_at": header.expected_at.isoformat() if header.expected_at else None,
         "model_version": header.model_version,
         "contact": asdict(header.contact) if header.contact else None,
+    }
+
+
+def report_counts(report: Report) -> dict[str, Any]:
+    """Return what is kept of a check: how many features, errors and warnings, and findings of each code."""
+    counts: dict[str, int] = {}
+    for (_, code), count in report.counts.items():
+        counts[code] = counts.get(code, 0) + count
+    return {
+        "features": report.features,
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "counts": dict(sorted(counts.items())),
     }
 
 

@@ -13,7 +13,7 @@ from geoinfra.utilities.formats.document import open_document
 from geoinfra.utilities.formats.intake import Limits
 from geoinfra.utilities.model import require_cvr
 
-__all__ = ["check_file"]
+__all__ = ["check_file", "explained"]
 
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -64,10 +64,10 @@ def check_file(
         report = refused.report
     except InvalidInput as error:
         report.add(unreadable(error))
-    return _ordered(report)
+    return explained(report)
 
 
-def _ordered(report: Report) -> Report:
+def explained(report: Report) -> Report:
     """Return the report with LER's name of the rule and a hint at each finding, worst first."""
     found = sorted(report.findings, key=lambda one: (_WEIGHT[one.severity], one.line or 0))
     kept = [advised(named(one)) for one in found]
