@@ -113,7 +113,8 @@ def convert(
     if owner_cvr is not None:
         require_cvr(owner_cvr)
     with ExitStack() as stack:
-        opened = _opened(stack, source, owner_cvr, strict, progress or _silent)
+        elements = wanted.name == "ler"
+        opened = _opened(stack, source, owner_cvr, strict, elements, progress or _silent)
         rows = _refusing(opened) if strict else opened.rows
         if wanted.name == "ler":
             header = replace(opened.header(), valid_to=valid_to) if valid_to else opened.header()
@@ -167,7 +168,7 @@ class _Opened:
 
 
 def _opened(
-    stack: ExitStack, source: Path, owner_cvr: str | None, strict: bool, progress: Progress
+    stack: ExitStack, source: Path, owner_cvr: str | None, strict: bool, elements: bool, progress: Progress
 ) -> _Opened:
     table = format_of(source)
     if table is not None:
@@ -183,13 +184,16 @@ def _opened(
     document = open_document(file, owner_cvr=owner_cvr, strict=strict)
     if document.kind not in ("answer", "package"):
         raise InvalidInput(f"The source is a {document.kind} and holds no utility lines.")
-    return _Opened(document.report, _told(document, file, source, progress), document, owner_cvr)
+    rows = _told(document, document.batches(elements=elements), file, source, progress)
+    return _Opened(document.report, rows, document, owner_cvr)
 
 
-def _told(document: Document, file: IO[bytes], source: Path, progress: Progress) -> Iterator[FeatureBatch]:
+def _told(
+    document: Document, rows: Iterator[FeatureBatch], file: IO[bytes], source: Path, progress: Progress
+) -> Iterator[FeatureBatch]:
     """Pass the rows on, and tell how much of the file was read."""
     size, reached = source.stat().st_size or 1, 0.0
-    for batch in document.batches():
+    for batch in rows:
         yield batch
         reached = max(reached, min(file.tell() / size, 1.0))
         progress(reached, f"{document.report.features:,} features")

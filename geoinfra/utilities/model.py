@@ -193,10 +193,13 @@ class FeatureRows:
     ----------
     owner_cvr
         CVR number of the owner.
+    elements
+        Whether batches have the column ``gml``; only storing and writing LER need it.
     """
 
-    def __init__(self, owner_cvr: str) -> None:
+    def __init__(self, owner_cvr: str, *, elements: bool = True) -> None:
         self.owner_cvr = require_cvr(owner_cvr)
+        self._elements = elements
         self._prefix = f"c{owner_cvr}."
         self._rows: list[tuple[FeatureClass, str, Mapping[str, Any], Shape | None]] = []
 
@@ -255,7 +258,7 @@ class FeatureRows:
         """Return what was added as one batch, and start anew."""
         rows, self._rows = self._rows, []
         columns: dict[str, list[Any]] = {column.name: [] for column in UTILITY_FEATURES.columns}
-        geometry, heights, elements = _encode_shapes(row[3] for row in rows)
+        geometry, heights, elements = _encode_shapes((row[3] for row in rows), texts=self._elements)
         promoted: list[dict[str, Any]] = []
         for (entry, gml_id, properties, _), element in zip(rows, elements, strict=True):
             ordered = _ordered(entry, properties)
@@ -264,14 +267,16 @@ class FeatureRows:
                 "kind": entry.kind,
                 "supply": entry.supply or None,
             }
-            columns["gml"].append(self._element(entry, gml_id, ordered, element, values).encode())
-            if entry.kind == "trace":
-                values["supply"] = _supply_of_trace(ordered)
+            if self._elements:
+                columns["gml"].append(self._element(entry, gml_id, ordered, element).encode())
+            _promote(entry, ordered, values)
             promoted.append(values)
             columns["gml_id"].append(gml_id)
             columns["properties"].append(orjson.dumps(ordered).decode())
         columns["owner_cvr"] = [self.owner_cvr] * len(rows)
         columns["geometry_source"] = [None if wkb is None else "own" for wkb in geometry]
+        if not self._elements:
+            del columns["gml"]
         for name, column in columns.items():
             if len(column) < len(rows):
                 columns[name] = [values.get(name) for values in promoted]
@@ -284,9 +289,8 @@ class FeatureRows:
         gml_id: str,
         properties: Mapping[str, Any],
         geometry: str,
-        values: dict[str, Any],
     ) -> str:
-        """Write the canonical element of a feature, and put what has a column of its own into `values`."""
+        """Write the canonical element of a feature."""
         writer = _ElementWriter(self._prefix, gml_id)
         slots = _slots(entry.name)
         pieces = [f'<{entry.qname} gml:id="{self._prefix}{gml_id}">']
@@ -296,8 +300,6 @@ class FeatureRows:
             if slot.position > place:
                 pieces.append(_wrapped(entry.geometry, geometry))
                 place = 1000
-            if slot.column:
-                _promote(slot.column, value, values)
             if type(value) is str:
                 piece = slot.written.get(value)
                 pieces.append(slot.remember(value, writer, value) if piece is None else piece)
@@ -331,15 +333,12 @@ class _Slot:
 
     Attributes
     ----------
-    column
-        Column of the dataset that repeats it, or empty.
     written
         XML of texts and measures written before.
     """
 
     attribute: Attribute
     position: int
-    column: str
     is_measure: bool
     written: dict[Any, str]
 
@@ -358,7 +357,6 @@ def _slots(feature_class: str) -> Mapping[str, _Slot]:
         attribute.name: _Slot(
             attribute,
             entry.position[attribute.name],
-            _PROMOTED.get(attribute.name, ""),
             attribute.type == "measure" and not attribute.repeated,
             {},
         )
@@ -439,9 +437,9 @@ def fitted(entry: FeatureClass, shape: Shape) -> Shape:
 
 
 def _encode_shapes(
-    shapes: Iterable[Shape | None],
+    shapes: Iterable[Shape | None], *, texts: bool
 ) -> tuple[list[bytes | None], list[bytes | None], list[str]]:
-    """Return WKB, heights and GML text of shapes; one pass over all their vertices."""
+    """Return WKB, heights and, when wanted, GML text of shapes; one pass over all their vertices."""
     held = list(shapes)
     run = array("d")
     for shape in held:
@@ -457,21 +455,21 @@ def _encode_shapes(
     known_before = np.concatenate([[0], np.cumsum(known)])
     geometries: list[bytes | None] = []
     heights_m: list[bytes | None] = []
-    texts: list[str] = []
+    written_texts: list[str] = []
     start = 0
     for shape in held:
         if shape is None:
             geometries.append(None)
             heights_m.append(None)
-            texts.append("")
+            written_texts.append("")
             continue
         end = start + len(shape.vertices) // 3
         geometries.append(wkb(shape.kind, shape.parts, xy_bytes[16 * start : 16 * end]))
         has_heights = known_before[end] > known_before[start]
         heights_m.append(height_bytes[8 * start : 8 * end] if has_heights else None)
-        texts.append(gml_geometry(shape.kind, shape.parts, written[start:end]))
+        written_texts.append(gml_geometry(shape.kind, shape.parts, written[start:end]) if texts else "")
         start = end
-    return geometries, heights_m, texts
+    return geometries, heights_m, written_texts
 
 
 _PROMOTED = {
@@ -490,16 +488,20 @@ _PROMOTED = {
 """The scalar columns that repeat attributes."""
 
 
-def _promote(column: str, value: Any, values: dict[str, Any]) -> None:
-    """Put an attribute into its scalar column; what is void leaves it empty."""
-    if isinstance(value, str):
-        values[column] = value
-    elif isinstance(value, dict) and "value" in value:
-        if column == "established":
-            before = "<" if value.get("indeterminate") == "before" else ""
-            values[column] = f"{before}{value['value']}"
-        else:
-            values[column] = float(value["value"])
+def _promote(entry: FeatureClass, properties: Mapping[str, Any], values: dict[str, Any]) -> None:
+    """Put attributes into their scalar columns; what is void leaves them empty."""
+    for name in properties.keys() & _PROMOTED.keys():
+        column, value = _PROMOTED[name], properties[name]
+        if isinstance(value, str):
+            values[column] = value
+        elif isinstance(value, dict) and "value" in value:
+            if column == "established":
+                before = "<" if value.get("indeterminate") == "before" else ""
+                values[column] = f"{before}{value['value']}"
+            else:
+                values[column] = float(value["value"])
+    if entry.kind == "trace":
+        values["supply"] = _supply_of_trace(properties)
 
 
 def _supply_of_trace(properties: Mapping[str, Any]) -> str:

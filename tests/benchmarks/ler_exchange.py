@@ -154,7 +154,9 @@ def bare_ezdxf(layers: list[tuple[str, int]], entities: list[Any]) -> Drawing:
 
 def measure_conversions(path: Path, folder: Path, features: int) -> None:
     def converted(write: Callable[[Path, Iterator[FeatureBatch]], int], suffix: str) -> Callable[[], int]:
-        return lambda: write(folder / f"out.{suffix}", ler.read_answer(path, owner_cvr=OWNER).batches())
+        return lambda: write(
+            folder / f"out.{suffix}", ler.read_answer(path, owner_cvr=OWNER).batches(elements=False)
+        )
 
     found = medians(
         {

@@ -97,10 +97,13 @@ class Document:
             raise NotFound(f"There is no attachment '{name[:80]}'.")
         return self.content.attachment(name)
 
-    def batches(self) -> Iterator[FeatureBatch]:
-        """Yield the features, nothing where the document has none; may be called again."""
+    def batches(self, *, elements: bool = True) -> Iterator[FeatureBatch]:
+        """Yield the features, nothing where the document has none; may be called again.
+
+        Without `elements` the rows lack the column ``gml`` and come sooner.
+        """
         if isinstance(self.content, Answer | Package):
-            yield from self.content.batches()
+            yield from self.content.batches(elements=elements)
 
     def scan(self) -> Report:
         """Read and check everything without making rows, and return the report."""

@@ -95,7 +95,8 @@ class GeometryReader:
     def plain(self, holder: etree._Element, wanted: str) -> Shape | None:
         """Return the geometry in a property where it is a point or line written as nearly all are.
 
-        `wanted` is the kind that the property takes (:attr:`Attribute.geometry`). ``None`` says nothing against the geometry: it goes the long way by :meth:`read`.
+        `wanted` is the kind that the property takes. ``None`` says nothing against the geometry: it goes the
+        long way by :meth:`read`.
         """
         if len(holder) != 1 or holder.items():
             return None

@@ -21,7 +21,7 @@ from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.gml_geometry import GML
 from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
-from geoinfra.utilities.formats.ler_read import Answer, ElementReader, RuleFactory, parse_datetime
+from geoinfra.utilities.formats.ler_read import Answer, ElementReader, Keep, RuleFactory, parse_datetime
 from geoinfra.utilities.formats.ler_write import write_answer
 from geoinfra.utilities.formats.package import PACKAGE_ROOT, answer_of
 from geoinfra.utilities.model import AnswerHeader, Contact, ResponseType, require_cvr
@@ -92,9 +92,9 @@ def read_answer(
     _check_header(header, report, weight)
     _check_documents(intake, report)
 
-    def stream(fresh: Report, keep_rows: bool) -> Iterator[FeatureBatch]:
+    def stream(fresh: Report, keep: Keep) -> Iterator[FeatureBatch]:
         made = rules(model) if rules else None
-        reader = ElementReader(owner_cvr, fresh, model, strict=strict, rules=made, keep_rows=keep_rows)
+        reader = ElementReader(owner_cvr, fresh, model, strict=strict, rules=made, keep=keep)
         return _batches(intake, reader, header, weight)
 
     return Answer(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from enum import Enum
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -33,7 +34,7 @@ from geoinfra.utilities.model import (
 from geoinfra.utilities.quirks import Applied, FeatureQuirks, mended_code
 from geoinfra.utilities.shapes import Shape
 
-__all__ = ["Answer", "ElementReader", "FeatureRules", "RuleFactory", "own_classes", "parse_datetime"]
+__all__ = ["Answer", "ElementReader", "FeatureRules", "Keep", "RuleFactory", "own_classes", "parse_datetime"]
 
 _XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
@@ -90,6 +91,14 @@ class FeatureRules(Protocol):
         ...
 
 
+class Keep(Enum):
+    """What is made of features that are read."""
+
+    NOTHING = "checked only"
+    ROWS = "rows without their LER elements"
+    ELEMENTS = "rows with their LER elements"
+
+
 RuleFactory = Callable[[str], FeatureRules]
 """Makes the rules for a document of the given data model."""
 
@@ -109,24 +118,27 @@ class Answer:
     attachment
         Gives the bytes of one of them; ``NotFound`` when there is none of that name.
     stream, opening
-        How features are read (with rows, or only to be checked), and the findings made before.
+        How features are read, and the findings made before.
     """
 
     owner_cvr: str
     header: AnswerHeader
     report: Report
     attachments: tuple[str, ...]
-    stream: Callable[[Report, bool], Iterator[FeatureBatch]]
+    stream: Callable[[Report, Keep], Iterator[FeatureBatch]]
     attachment: Callable[[str], bytes]
     opening: tuple[Finding, ...] = ()
 
-    def batches(self) -> Iterator[FeatureBatch]:
-        """Yield the features in the order of the document, as LER 2.2.0; may be called again."""
-        yield from self.stream(self._fresh(), True)
+    def batches(self, *, elements: bool = True) -> Iterator[FeatureBatch]:
+        """Yield the features in the order of the document, as LER 2.2.0; may be called again.
+
+        Without `elements` the rows lack the column ``gml`` and come sooner.
+        """
+        yield from self.stream(self._fresh(), Keep.ELEMENTS if elements else Keep.ROWS)
 
     def scan(self) -> Report:
         """Read and check every feature without making rows, and return the report."""
-        for _ in self.stream(self._fresh(), False):
+        for _ in self.stream(self._fresh(), Keep.NOTHING):
             pass
         return self.report
 
@@ -256,8 +268,8 @@ class ElementReader:
         Change nothing: what the schema refuses is an error.
     rules
         Rules beyond the schema.
-    keep_rows
-        Make rows; else features are only checked.
+    keep
+        What is made of the features.
     """
 
     def __init__(
@@ -268,13 +280,13 @@ class ElementReader:
         *,
         strict: bool = False,
         rules: FeatureRules | None = None,
-        keep_rows: bool = True,
+        keep: Keep = Keep.ELEMENTS,
     ) -> None:
         self.report = report
         self.strict = strict
         self._rules = rules
-        self._keep_rows = keep_rows
-        self.rows = FeatureRows(owner_cvr)
+        self._keep_rows = keep is not Keep.NOTHING
+        self.rows = FeatureRows(owner_cvr, elements=keep is Keep.ELEMENTS)
         self._prefix = f"c{owner_cvr}."
         self._classes = own_classes(model, strict)
         older = catalogue().older_models.get(model, {})

@@ -23,7 +23,7 @@ from geoinfra.errors import Finding, NotFound, Report
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.catalogue import FeatureClass
 from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
-from geoinfra.utilities.formats.ler_read import Answer, ElementReader, FeatureRules, RuleFactory
+from geoinfra.utilities.formats.ler_read import Answer, ElementReader, FeatureRules, Keep, RuleFactory
 from geoinfra.utilities.formats.package_check import missing_attachment, outside_area, ownerless
 from geoinfra.utilities.formats.package_survey import Survey, is_special, local_name, owner_mark
 from geoinfra.utilities.formats.package_write import (
@@ -110,18 +110,22 @@ class Package:
     _rules: RuleFactory | None = None
     _only: str | None = None
 
-    def batches(self) -> Iterator[FeatureBatch]:
-        """Yield the features of all owners in one pass, each batch of one owner; may be called again."""
-        for batch, _ in self.numbered_batches():
+    def batches(self, *, elements: bool = True) -> Iterator[FeatureBatch]:
+        """Yield the features of all owners in one pass, each batch of one owner; may be called again.
+
+        Without `elements` the rows lack the column ``gml`` and come sooner.
+        """
+        keep = Keep.ELEMENTS if elements else Keep.ROWS
+        for batch, _ in self._read(self._readers(self._fresh(), keep), self._only):
             yield batch
 
     def numbered_batches(self) -> Iterator[tuple[FeatureBatch, list[str]]]:
         """Yield what :meth:`batches` does, with the number of the interest area of each row."""
-        yield from self._read(self._readers(self._fresh(), keep_rows=True), self._only)
+        yield from self._read(self._readers(self._fresh(), Keep.ELEMENTS), self._only)
 
     def scan(self) -> Report:
         """Read and check every feature without making rows, and return the report."""
-        for _ in self._read(self._readers(self._fresh(), keep_rows=False), self._only):
+        for _ in self._read(self._readers(self._fresh(), Keep.NOTHING), self._only):
             pass
         return self.report
 
@@ -174,8 +178,8 @@ class Package:
             model_version=self._survey.model_of(cvr),
         )
 
-        def stream(report: Report, keep_rows: bool) -> Iterator[FeatureBatch]:
-            readers = _Readers(self._intake, self._survey, self._strict, self._rules, report, keep_rows)
+        def stream(report: Report, keep: Keep) -> Iterator[FeatureBatch]:
+            readers = _Readers(self._intake, self._survey, self._strict, self._rules, report, keep)
             for batch, _ in self._read(readers, cvr):
                 yield batch
 
@@ -190,9 +194,9 @@ class Package:
         report.extend(self._survey.findings)
         return report
 
-    def _readers(self, report: Report, *, keep_rows: bool) -> _Readers:
+    def _readers(self, report: Report, keep: Keep) -> _Readers:
         area = None if self.enquiry is None else shapely.from_wkb(self.enquiry.polygon)
-        return _Readers(self._intake, self._survey, self._strict, self._rules, report, keep_rows, area)
+        return _Readers(self._intake, self._survey, self._strict, self._rules, report, keep, area)
 
     def _read(self, readers: _Readers, only: str | None) -> Iterator[tuple[FeatureBatch, list[str]]]:
         with self._intake.open() as file:
@@ -293,7 +297,7 @@ class _Readers:
         strict: bool,
         rules: RuleFactory | None,
         report: Report,
-        keep_rows: bool,
+        keep: Keep,
         area: shapely.Geometry | None = None,
     ) -> None:
         self.ownerless = 0
@@ -302,7 +306,7 @@ class _Readers:
         self._strict = strict
         self._rules = rules
         self._report = report
-        self._keep_rows = keep_rows
+        self._keep = keep
         self._area = area
         self._readers: dict[str, ElementReader] = {}
         self._numbers: dict[str, list[str]] = {}
@@ -317,7 +321,7 @@ class _Readers:
             if self._area is not None:
                 rules = _InArea(self._area, rules)
             reader = ElementReader(
-                cvr, self._report, model, strict=self._strict, rules=rules, keep_rows=self._keep_rows
+                cvr, self._report, model, strict=self._strict, rules=rules, keep=self._keep
             )
             self._readers[cvr] = reader
             self._numbers[cvr] = []
