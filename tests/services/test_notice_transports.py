@@ -194,7 +194,7 @@ def raw_server(answer: Any, tls: ssl.SSLContext | None = None) -> Iterator[int]:
                 try:
                     one = tls.wrap_socket(connection, server_side=True) if tls else connection
                     with one:
-                        one.recv(65_536)
+                        read_request(one)
                         answer(one, stop)
                 except OSError:
                     continue
@@ -208,6 +208,16 @@ def raw_server(answer: Any, tls: ssl.SSLContext | None = None) -> Iterator[int]:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
         thread.join()
+
+
+def read_request(connection: socket.socket) -> None:
+    """Read up to the end of the document: what is left unread resets the connection when it is closed."""
+    received = b""
+    while not received.endswith(b"}"):
+        chunk = connection.recv(65_536)
+        if not chunk:
+            return
+        received += chunk
 
 
 def take(connection: socket.socket, _stop: threading.Event) -> None:
