@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -186,6 +187,10 @@ def _write_drawing(name: str, target: Path | BinaryIO, contents: Contents) -> No
                     offline_html.write_offline_html(file, enquiry, contents.owners, contents.batches)
 
 
+_NOT_IN_NAMES = re.compile(r"[^\w.-]")
+"""The number of an enquiry may come from a stranger's package; of it only this goes into a file name."""
+
+
 def _is_large(contents: Contents) -> bool:
     """Whether a document of the contents may pass 2 GiB."""
     return sum(map(len, contents.batches)) > _LARGE_ROWS
@@ -198,7 +203,7 @@ def _write_documents(archive: zipfile.ZipFile, members: list[dict[str, Any]], co
     with _member(archive, members, "LedningsejerStatusListe.xml") as target:
         package.write_status_list(target, owners)
     if contents.dig_request is not None:
-        number = enquiry.number if enquiry else ""
+        number = _NOT_IN_NAMES.sub("_", enquiry.number) if enquiry else ""
         with _member(archive, members, f"Graveforespoergsel_{number}.gml") as target:
             request.write_request(target, contents.dig_request)
 

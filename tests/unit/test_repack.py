@@ -33,6 +33,7 @@ from geoinfra.errors import GeoinfraError, UnreadableFile
 from geoinfra.flows import package_files
 from geoinfra.flows.repack import repack
 from geoinfra.utilities.formats import ler, package
+from geoinfra.utilities.formats.intake import is_safe_name
 from geoinfra.utilities.formats.package import Package
 from geoinfra.utilities.model import Contact, FeatureRows
 
@@ -215,6 +216,17 @@ class TestFiles:
         repack(io.BytesIO(consolidated(cables(FIRST)).encode()), target, formats=[])
         asked = package.read_request(io.BytesIO(members(target)["Graveforespoergsel_2026-000017.gml"]))
         assert (asked.period_from, asked.polygon) == (date(2026, 12, 1), ENQUIRY.polygon)
+
+    @pytest.mark.parametrize("number", ["../../etc/x", "ler:2026-1", "a\\b"])
+    def test_the_number_of_the_enquiry_cannot_point_out_of_the_package(self, number: str) -> None:
+        text = consolidated(cables(FIRST))
+        named = text.replace("<orderNo>2026-000017", f"<orderNo>{number}")
+        assert named != text
+        target = io.BytesIO()
+        repack(io.BytesIO(named.encode()), target, formats=[])
+        names = zipfile.ZipFile(target).namelist()
+        assert sum(name.startswith("Graveforespoergsel_") for name in names) == 1
+        assert all(is_safe_name(name) for name in names)
 
     def test_what_is_no_package_leaves_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(UnreadableFile):
