@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from geoinfra import crs
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, NotFound
-from geoinfra.storage import Store, jobs, outbox, schema
+from geoinfra.flows.package_jobs import PackageJob, enqueue_package, newest_job
+from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.organisations import InterestHit, owners_in
 from geoinfra.storage.records import Transaction, timestamp
 from geoinfra.tables import FeatureQuery
@@ -132,6 +133,8 @@ class Enquiry:
     ----------
     package_state
         ``None`` for a reader whom the package does not concern.
+    package_behind
+        Whether answers came or changed since the newest package was begun, and a newer one follows.
     """
 
     number: str
@@ -142,12 +145,15 @@ class Enquiry:
     answers: tuple[Answer, ...]
     package: Package | None
     package_state: PackageState | None
+    package_behind: bool = False
 
     @property
     def state(self) -> EnquiryState:
         """Derived from the answers, the package and the clock."""
         statuses = [answer.status for answer in self.answers]
-        return state_of(statuses, packaged=self.package is not None, valid_to=self.valid_to)
+        whole = not (self.package_behind and all(status.final for status in statuses))
+        packaged = self.package is not None and whole
+        return state_of(statuses, packaged=packaged, valid_to=self.valid_to)
 
     def to_json(self) -> dict[str, Any]:
         """Return the enquiry as ``docs/reference/http.md`` describes it."""
@@ -324,20 +330,6 @@ def _insert(
     )
 
 
-def enqueue_package(tx: Transaction, number: str, filer: Access) -> int:
-    """Enqueue the making of an enquiry's next package, and return its sequence number (1, 2, 3 ...)."""
-    keys = schema.jobs.c.key.like(_package_key(number, "%"))
-    made = tx.connection.scalar(sa.select(sa.func.count()).select_from(schema.jobs).where(keys)) or 0
-    sequence = made + 1
-    payload = {"number": number, "sequence": sequence}
-    jobs.enqueue(tx, "build-package", payload, filer, key=_package_key(number, sequence))
-    return sequence
-
-
-def _package_key(number: str, sequence: int | str = 1) -> str:
-    return f"package:{number}:{sequence}"
-
-
 def _next_number(tx: Transaction, at: datetime) -> str:
     """Return the next number of the year; gapless, because it is part of the transaction."""
     name = f"enquiry:{at.astimezone(DENMARK).year}"
@@ -472,7 +464,7 @@ def _load(connection: sa.Connection, number: str) -> Enquiry:
         description=row.description,
         formats=tuple(json.loads(row.formats)),
     )
-    package = newest_package(connection, number)
+    package, job = newest_package(connection, number), newest_job(connection, number)
     return Enquiry(
         number,
         row.organisation,
@@ -481,7 +473,8 @@ def _load(connection: sa.Connection, number: str) -> Enquiry:
         datetime.fromisoformat(row.valid_to),
         _load_answers(connection, number),
         package,
-        PackageState.READY if package else _state_without_package(connection, number),
+        PackageState.READY if package else _state_without_package(job),
+        package is not None and job is not None and job.sequence > package.sequence,
     )
 
 
@@ -490,13 +483,11 @@ def package_state(store: Store, number: str) -> PackageState:
     with store.read() as connection:
         table = schema.packages
         made = connection.scalar(sa.select(table.c.sequence).where(table.c.enquiry == number).limit(1))
-        return PackageState.READY if made else _state_without_package(connection, number)
+        return PackageState.READY if made else _state_without_package(newest_job(connection, number))
 
 
-def _state_without_package(connection: sa.Connection, number: str) -> PackageState:
-    table = schema.jobs
-    job = connection.scalar(sa.select(table.c.state).where(table.c.key == _package_key(number)))
-    return PackageState.FAILED if job in ("failed", "cancelled") else PackageState.BUILDING
+def _state_without_package(job: PackageJob | None) -> PackageState:
+    return PackageState.FAILED if job and job.failed else PackageState.BUILDING
 
 
 def _load_answers(connection: sa.Connection, number: str) -> tuple[Answer, ...]:

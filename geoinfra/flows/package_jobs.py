@@ -1,0 +1,99 @@
+"""The jobs that make an enquiry's packages: numbered 1, 2, 3 ... without a gap, few, and none lost.
+
+Whoever changes what a package holds asks for the next one in the same transaction. A package that waits to be
+made will hold the change too, so that answers of one moment share it; once its making has begun it may have
+read too early, and one more follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from geoinfra.access import Access
+from geoinfra.storage import jobs, schema
+from geoinfra.storage.records import Transaction, now
+
+__all__ = ["BUILD_PACKAGE", "PackageJob", "enqueue_package", "lock_enquiry", "newest_job"]
+
+BUILD_PACKAGE = "build-package"
+_ENDED_BADLY = ("failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class PackageJob:
+    """The newest job of an enquiry's packages.
+
+    Attributes
+    ----------
+    sequence
+        Number of the package that it makes.
+    state
+        Of the job, see :class:`~geoinfra.storage.jobs.Job`.
+    """
+
+    sequence: int
+    state: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether the package will not come by itself."""
+        return self.state in _ENDED_BADLY
+
+
+def lock_enquiry(tx: Transaction, number: str) -> None:
+    """Let the changes of one enquiry follow each other; held to the end of the transaction.
+
+    Call it before anything else of the enquiry is written.
+    """
+    table = schema.enquiries
+    tx.execute(
+        sa.select(table.c.number).where(table.c.number == number).with_for_update(key_share=True)
+    )  # SQLite's transaction is alone anyway
+
+
+def newest_job(connection: sa.Connection, number: str) -> PackageJob | None:
+    """Return the newest job of an enquiry's packages, or ``None`` where none was ever asked for."""
+    made, table = schema.packages, schema.jobs
+    sequence = connection.scalar(sa.select(sa.func.max(made.c.sequence)).where(made.c.enquiry == number)) or 0
+    state = "done" if sequence else None
+    while following := connection.scalar(
+        sa.select(table.c.state).where(table.c.key == _key(number, sequence + 1))
+    ):
+        sequence, state = sequence + 1, following
+    return PackageJob(sequence, state) if state else None
+
+
+def enqueue_package(tx: Transaction, number: str, filer: Access) -> int:
+    """Ask for an enquiry's next package, and return its sequence number (1, 2, 3 ...).
+
+    The job of a package that was not begun will do, and one that failed is tried again.
+    """
+    lock_enquiry(tx, number)
+    newest = newest_job(tx.connection, number)
+    sequence = newest.sequence if newest else 1
+    if newest and not _takes_more(tx, number, newest):
+        sequence += 1
+    payload = {"number": number, "sequence": sequence}
+    jobs.enqueue(tx, BUILD_PACKAGE, payload, filer, key=_key(number, sequence))  # rouses the worker, too
+    return sequence
+
+
+def _takes_more(tx: Transaction, number: str, newest: PackageJob) -> bool:
+    """Whether the newest job will read what this transaction writes; it does not start before the commit."""
+    table = schema.jobs
+    ours = table.c.key == _key(number, newest.sequence)
+    if newest.failed:
+        again = {"state": "queued", "attempts": 0, "progress": 0.0, "message": "", "result": None}
+        tx.execute(
+            sa.update(table)
+            .where(ours, table.c.state.in_(_ENDED_BADLY))
+            .values(**again, cancel_requested=False, run_after=now(), finished_at=None)
+        )
+    waiting = sa.select(table.c.job_id).where(ours, table.c.state == "queued").with_for_update()
+    return tx.connection.scalar(waiting) is not None
+
+
+def _key(number: str, sequence: int) -> str:
+    return f"package:{number}:{sequence}"
