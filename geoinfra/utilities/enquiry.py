@@ -22,6 +22,7 @@ from geoinfra import crs
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
 
 __all__ = [
+    "DEFAULT_FORMATS",
     "DIG_METHODS",
     "MAX_AREA_M2",
     "MAX_VERTICES",
@@ -38,7 +39,8 @@ __all__ = [
 MAX_AREA_M2 = 250_000.0
 MAX_VERTICES = 10_000
 MAX_PERIOD = timedelta(days=366)
-PACKAGE_FORMATS = ("gml", "gpkg", "geojson", "html")
+PACKAGE_FORMATS = ("gml", "gpkg", "geojson", "html", "dxf")
+DEFAULT_FORMATS = PACKAGE_FORMATS[:4]
 
 DIG_METHODS: Mapping[str, str] = {
     "1": "Kædegraver",
@@ -166,7 +168,7 @@ class EnquiryRequest:
     contact: EnquiryContact
     methods_other: str = ""
     description: str = ""
-    formats: tuple[str, ...] = PACKAGE_FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     key: str | None = field(default=None, compare=False)
 
     @property
@@ -279,7 +281,7 @@ def _contact(value: Any) -> EnquiryContact:
 
 def _formats(value: Any) -> tuple[str, ...]:
     if value is None:
-        return PACKAGE_FORMATS
+        return DEFAULT_FORMATS
     if not isinstance(value, list) or any(name not in PACKAGE_FORMATS for name in value):
         raise _invalid("formats", f"Choose among: {', '.join(PACKAGE_FORMATS)}.")
     return tuple(name for name in PACKAGE_FORMATS if name == "gml" or name in value)

@@ -60,7 +60,7 @@ class EnquiryDocument(BaseModel):
     methods_other: str = ""
     description: str = ""
     contact: ContactDocument
-    formats: list[Literal["gml", "gpkg", "geojson", "html"]] | None = None
+    formats: list[Literal["gml", "gpkg", "geojson", "html", "dxf"]] | None = None
 
 
 class FindingDocument(BaseModel):
