@@ -55,13 +55,11 @@ EVENTS = frozenset(
 _BELL = "dispatcher"
 _LOCK_KEY = 0x6765_6F6F_7574_626F  # "geooutbo": PostgreSQL advisory lock of the one dispatcher
 _PAGE_ROWS = 200
-_WRITING = """
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND relation = 'outbox'::regclass
-    )"""
+_WRITERS = """
+    SELECT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'outbox'::regclass
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_WRITERS_AGAIN_S = 0.01
 _LONGEST_BACKOFF_S = 300.0
 _log = logging.getLogger(__name__)
 
@@ -148,20 +146,29 @@ def events_after(connection: sa.Connection, event_id: int, last: int, limit: int
     return [_event(row) for row in connection.execute(query.order_by(outbox.c.event_id).limit(limit))]
 
 
-def settled_event(records: Records) -> int | None:
+def settled_event(records: Records, patience_s: float = 1.0) -> int | None:
     """Return a number up to which no event can still appear; ``None``: ask again in a moment.
 
     Who reads events by their number must not pass one whose transaction is still under way. On SQLite
     transactions follow each other; on PostgreSQL a later number may be committed first. There the newest
-    number is settled once nobody who writes events is at work after it was read.
+    number is settled once everybody who was writing events when it was read has ended.
     """
     with records.read() as connection:
         newest = int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(outbox.c.event_id), 0))) or 0)
     if records.is_sqlite:
         return newest
+    give_up_s = time.monotonic() + patience_s
+    writers = _writers(records)
+    while writers and time.monotonic() < give_up_s:
+        time.sleep(_WRITERS_AGAIN_S)
+        writers &= _writers(records)
+    return None if writers else newest
+
+
+def _writers(records: Records) -> set[str]:
+    """Return the transactions that have written events and have not ended."""
     with records.read() as connection:
-        writing = connection.scalar(sa.text(_WRITING))
-    return None if writing else newest
+        return set(connection.scalars(sa.text(_WRITERS)))
 
 
 def _event(row: sa.Row[Any]) -> Event:

@@ -178,7 +178,7 @@ class EventFeed:
             if self._reader is not None:
                 return
             while (newest := settled_event(self._store.records)) is None:
-                time.sleep(_UNSETTLED_S)
+                continue
             self._floor = self._head = newest
             self._reader = threading.Thread(target=self._read, name="event-feed", daemon=True)
             self._reader.start()
