@@ -54,6 +54,7 @@ _ENGLISH_STATUS = {
     AnswerStatus.MANUAL: "Taken out for manual handling",
     AnswerStatus.POINTING_OUT: "To be pointed out on site - no information delivered",
     AnswerStatus.POINTING_OUT_DELIVERED: "To be pointed out on site - information delivered",
+    AnswerStatus.DIRECT: "Sent by mail, outside this package",
 }
 _DUTY = {
     AnswerStatus.WAITING: (
@@ -75,6 +76,10 @@ _DUTY = {
     AnswerStatus.POINTING_OUT_DELIVERED: (
         "Ledningerne er på kortet, men skal også påvises på stedet. Grav ikke, før påvisningen er sket.",
         "The lines are on the map but must also be pointed out on site. Do not dig before that is done.",
+    ),
+    AnswerStatus.DIRECT: (
+        "Sender selv oplysningerne med mail. Grav ikke, før du har fået dem.",
+        "Sends the information to you by mail. Do not dig before you have it.",
     ),
 }
 _STATUS_OF_DANISH = {status.danish: status for status in AnswerStatus}

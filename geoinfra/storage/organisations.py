@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from geoinfra.storage.records import Transaction, now, timestamp
 from geoinfra.storage.schema import interest_areas, organisations, tokens
 
 __all__ = [
+    "AreaState",
     "InterestArea",
     "InterestHit",
     "Organisation",
@@ -39,6 +41,7 @@ __all__ = [
     "list_tokens",
     "owners_in",
     "revoke_token",
+    "set_dispensation",
     "set_interest_areas",
 ]
 
@@ -62,11 +65,14 @@ class Organisation:
         Its name.
     contact
         ``name``, ``email`` and ``phone`` where known.
+    dispensation
+        An owner whom the law lets hand over what he has to the excavator directly, within five working days.
     """
 
     cvr: str
     name: str
     contact: Mapping[str, str] = field(default_factory=dict)
+    dispensation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,15 @@ class Token:
     created_at: str
     expires_at: str
     revoked_at: str | None
+
+
+class AreaState(StrEnum):
+    """The life of an interest area; owners are asked by live ones only."""
+
+    DRAFT = "draft"
+    REVIEW = "review"
+    LIVE = "live"
+    RETIRED = "retired"
 
 
 class InterestArea(NamedTuple):
@@ -128,11 +143,14 @@ class InterestHit:
         The owner.
     numbers
         The interest areas that touch, ascending.
+    dispensation
+        See :class:`Organisation`.
     """
 
     owner_cvr: str
     name: str
     numbers: tuple[int, ...]
+    dispensation: bool = False
 
 
 def check_cvr(cvr: str) -> str:
@@ -184,7 +202,25 @@ def get_organisation(connection: sa.Connection, cvr: str) -> Organisation | None
     if not (cvr.isascii() and cvr.isdigit()):  # PostgreSQL would refuse a NUL with an error of its own
         return None
     row = connection.execute(sa.select(organisations).where(organisations.c.cvr == cvr)).one_or_none()
-    return None if row is None else Organisation(row.cvr, row.name, json.loads(row.contact))
+    return None if row is None else _organisation(row)
+
+
+def _organisation(row: sa.Row[Any]) -> Organisation:
+    return Organisation(row.cvr, row.name, json.loads(row.contact), bool(row.dispensation))
+
+
+def set_dispensation(tx: Transaction, cvr: str, dispensation: bool) -> None:
+    """Say whether an owner hands over directly; enquiries filed before are not changed.
+
+    Raises
+    ------
+    NotFound
+        The organisation is not recorded.
+    """
+    if get_organisation(tx.connection, cvr) is None:
+        raise NotFound(f"There is no organisation {cvr[:20]}.", hint="Record the organisation first.")
+    ours = organisations.c.cvr == cvr
+    tx.execute(sa.update(organisations).where(ours).values(dispensation=dispensation))
 
 
 def list_organisations(connection: sa.Connection, *, owners_only: bool = False) -> list[Organisation]:
@@ -192,7 +228,7 @@ def list_organisations(connection: sa.Connection, *, owners_only: bool = False) 
     query = sa.select(organisations).order_by(organisations.c.name, organisations.c.cvr)
     if owners_only:
         query = query.where(organisations.c.cvr.in_(sa.select(interest_areas.c.owner_cvr)))
-    return [Organisation(row.cvr, row.name, json.loads(row.contact)) for row in connection.execute(query)]
+    return [_organisation(row) for row in connection.execute(query)]
 
 
 def create_token(
@@ -371,6 +407,7 @@ def owners_in(connection: sa.Connection, polygon: Polygon | MultiPolygon, at: da
         areas.max_e >= min_e,
         areas.min_n <= max_n,
         areas.max_n >= min_n,
+        areas.state == AreaState.LIVE,
         areas.valid_from <= moment,
         sa.or_(areas.valid_to.is_(None), areas.valid_to > moment),
     )
@@ -383,8 +420,12 @@ def owners_in(connection: sa.Connection, polygon: Polygon | MultiPolygon, at: da
     for row, touch in zip(rows, touches, strict=True):
         if touch:
             numbers.setdefault(row.owner_cvr, []).append(row.number)
-    owners = sa.select(organisations.c.cvr, organisations.c.name).where(organisations.c.cvr.in_(numbers))
-    hits = [InterestHit(cvr, name, tuple(sorted(numbers[cvr]))) for cvr, name in connection.execute(owners)]
+    table = organisations.c
+    owners = sa.select(table.cvr, table.name, table.dispensation).where(table.cvr.in_(numbers))
+    hits = [
+        InterestHit(row.cvr, row.name, tuple(sorted(numbers[row.cvr])), bool(row.dispensation))
+        for row in connection.execute(owners)
+    ]
     return sorted(hits, key=lambda hit: (hit.name, hit.owner_cvr))
 
 

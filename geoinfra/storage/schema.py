@@ -63,6 +63,7 @@ organisations = Table(
     Column("name", Text, nullable=False),
     Column("contact", Text, nullable=False, default="{}"),  # {"name", "email", "phone"}
     Column("created_at", Text, nullable=False),
+    Column("dispensation", Boolean, nullable=False, default=False),  # sends his answers to excavators himself
 )
 
 tokens = Table(

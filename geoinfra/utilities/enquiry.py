@@ -59,7 +59,10 @@ DIG_METHODS: Mapping[str, str] = {
 
 
 class AnswerStatus(StrEnum):
-    """Where one owner's answer stands. ``DATA`` are the states that carry features."""
+    """Where one owner's answer stands.
+
+    ``direct`` is that of an owner with a dispensation: he sends what he has to the excavator himself.
+    """
 
     WAITING = "waiting"
     NO_LINES = "no-lines"
@@ -68,6 +71,7 @@ class AnswerStatus(StrEnum):
     MANUAL = "manual"
     POINTING_OUT = "pointing-out"
     POINTING_OUT_DELIVERED = "pointing-out-delivered"
+    DIRECT = "direct"
 
     @property
     def carries_data(self) -> bool:
@@ -76,7 +80,7 @@ class AnswerStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more is expected from the owner."""
+        """Whether nothing more is expected from the owner in a package."""
         return self not in (AnswerStatus.WAITING, AnswerStatus.MANUAL)
 
     @property
@@ -109,8 +113,10 @@ _DANISH = {
     AnswerStatus.MANUAL: "Udtaget til manuel behandling",
     AnswerStatus.POINTING_OUT: "Udtaget til påvisning - ledningsoplysninger udleveres ikke",
     AnswerStatus.POINTING_OUT_DELIVERED: "Udtaget til påvisning - ledningsoplysninger udleveret",
+    AnswerStatus.DIRECT: "Sendes via mail udenom LER",
 }
-_RESPONSE = {text.lower(): status for status, text in _DANISH.items() if status is not AnswerStatus.WAITING}
+_NO_RESPONSE = (AnswerStatus.WAITING, AnswerStatus.DIRECT)
+_RESPONSE = {text.lower(): status for status, text in _DANISH.items() if status not in _NO_RESPONSE}
 
 
 class EnquiryState(StrEnum):

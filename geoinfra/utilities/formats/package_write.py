@@ -48,7 +48,8 @@ _LINES = b"<gml:featureMember>"
 _STATUS = {status.danish.casefold(): status for status in AnswerStatus}
 _RESPONSE = {one.casefold(): one for one in ResponseType}
 _WEIGHT = {
-    AnswerStatus.WAITING: 6,
+    AnswerStatus.WAITING: 7,
+    AnswerStatus.DIRECT: 6,
     AnswerStatus.MANUAL: 5,
     AnswerStatus.WITHHELD: 4,
     AnswerStatus.POINTING_OUT: 3,

@@ -210,6 +210,7 @@ const catalogue = {
   "owner.manual": { da: "Manuel behandling", en: "Handled by hand" },
   "owner.pointing-out": { da: "Påvisning", en: "To be pointed out" },
   "owner.pointing-out-delivered": { da: "Udleveret, påvisning", en: "Delivered, to be pointed out" },
+  "owner.direct": { da: "Sendes med mail", en: "Sent by mail" },
   "owner.expired": { da: "udløbet", en: "expired" },
   "mine.empty": { da: "Ingen forespørgsler endnu.", en: "No enquiries yet." },
   "mine.needRole": {

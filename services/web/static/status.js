@@ -18,7 +18,7 @@ const STILL_WAITING_MS = 15_000;
 /** How a status looks: `good`, `calm`, `busy` or `care`. @type {Record<string, string>} */
 const TONES = {
   delivered: "good", "no-lines": "calm", waiting: "busy", withheld: "care", manual: "busy",
-  "pointing-out": "care", "pointing-out-delivered": "care",
+  "pointing-out": "care", "pointing-out-delivered": "care", direct: "care",
 };
 
 /** @param {number} ms @param {AbortSignal} signal */

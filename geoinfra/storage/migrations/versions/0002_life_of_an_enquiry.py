@@ -17,6 +17,10 @@ def _text(name: str, default: str | None = None, *, key: bool = False) -> sa.Col
 
 def upgrade() -> None:
     """Add columns with what rows written before mean, and the new tables."""
+    op.add_column(
+        "organisations",
+        sa.Column("dispensation", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     _extend_interest_areas()
     _extend_enquiries()
     _extend_answers()
