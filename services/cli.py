@@ -57,8 +57,17 @@ def serve(context: typer.Context) -> None:
 
     settings = _settings(context.obj.data_dir)
     settings.require_free_port()
-    uvicorn.run(
-        create_app(settings),
+    web = create_app(settings)
+
+    class Server(uvicorn.Server):
+        """Ends the streams of events too, which would wait for their clients."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            web.state.feed.end()
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        web,
         host=settings.host,
         port=settings.port,
         log_level=settings.log_level,
@@ -66,6 +75,10 @@ def serve(context: typer.Context) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
+    server = Server(config)
+    server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 @app.command()

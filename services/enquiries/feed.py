@@ -109,9 +109,15 @@ class EventFeed:
         begin = self._head if cursor is None else min(cursor, self._head)
         return self._stream(access, begin, access_now)
 
-    def close(self) -> None:
-        """End the reading thread."""
+    def end(self) -> None:
+        """End every stream soon; may be called from any thread and from a signal handler."""
         self._stop.set()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake_all)
+
+    def close(self) -> None:
+        """End the streams and the reading thread."""
+        self.end()
         if self._reader is not None:
             ring(self._store.records, _BELL)
             self._reader.join()

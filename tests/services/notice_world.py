@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -173,3 +176,27 @@ def receiving(statuses: Sequence[int] = ()) -> Iterator[Receiver]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class Inbox:
+    """What the mail server took, and what it says to recipients and data."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.recipient_answer = "250 OK"
+        self.data_answer = "250 OK"
+        self.secured: list[bool] = []
+
+    async def handle_RCPT(
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if self.recipient_answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return self.recipient_answer
+
+    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:
+        parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        self.mails.append(parsed)
+        self.secured.append(server.transport.get_extra_info("ssl_object") is not None)
+        return self.data_answer

@@ -195,6 +195,20 @@ def test_a_silent_stream_beats_tells_its_place_and_ends_with_the_token(world: St
 
 
 @pytest.mark.parametrize("engine_name", ["embedded"], indirect=True)
+def test_every_stream_ends_with_the_server(world: Store) -> None:
+    async def scenario(feed: EventFeed) -> None:
+        streams = [await open_stream(feed, one) for one in (EXCAVATOR, ALFA)]
+        waiting = [asyncio.ensure_future(anext(stream, None)) for stream in streams]
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await asyncio.to_thread(feed.end)
+        assert await asyncio.gather(*waiting) == [None, None]
+        assert time.monotonic() - began < 2
+
+    run(world, scenario)
+
+
+@pytest.mark.parametrize("engine_name", ["embedded"], indirect=True)
 def test_streams_of_one_principal_are_bounded_and_places_become_free(world: Store) -> None:
     async def scenario(feed: EventFeed) -> None:
         streams = [await open_stream(feed, ALFA) for _ in range(MOST_OF_ONE)]

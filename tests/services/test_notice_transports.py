@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import socket
 import ssl
 import subprocess
@@ -11,14 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from notice_world import DIGGER, NUMBER, receiving
+from notice_world import DIGGER, NUMBER, Inbox, receiving
 from pydantic import ValidationError
 
 from geoinfra.errors import InvalidInput
@@ -311,30 +308,6 @@ def test_an_environment_with_a_proxy_changes_nothing(monkeypatch: pytest.MonkeyP
 
 
 # ------------------------------------------------------------------------------------------------ mail
-
-
-class Inbox:
-    """What the mail server took, and what it says to recipients and data."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.recipient_answer = "250 OK"
-        self.data_answer = "250 OK"
-        self.secured: list[bool] = []
-
-    async def handle_RCPT(
-        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
-    ) -> str:
-        if self.recipient_answer.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.recipient_answer
-
-    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:
-        parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(parsed, EmailMessage)
-        self.mails.append(parsed)
-        self.secured.append(server.transport.get_extra_info("ssl_object") is not None)
-        return self.data_answer
 
 
 def authenticated(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
