@@ -20,7 +20,9 @@ import sqlalchemy as sa
 from geoinfra import crs
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, NotFound
+from geoinfra.flows.answer_versions import write_first_versions
 from geoinfra.flows.package_jobs import PackageJob, enqueue_package, newest_job
+from geoinfra.flows.reminders import start_clock
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.organisations import InterestHit, owners_in
 from geoinfra.storage.records import Transaction, timestamp
@@ -43,9 +45,11 @@ __all__ = [
     "enquiry",
     "file_enquiry",
     "grant_row",
+    "hosted_answer",
     "list_enquiries",
     "newest_package",
     "package_state",
+    "published_versions",
 ]
 
 UTILITY_DATASET = "utility-features"
@@ -65,7 +69,16 @@ class Answer:
     valid_to
         LER's *gyldigTil*; a past date is shown, never refused.
     header
-        Contact, supplementary information and expected time of the delivery behind the answer.
+        Contact, supplementary information and expected time of the delivery behind the answer; of a hosted
+        owner also that delivery (``hosted``).
+    due_at
+        When it is due by law, UTC text; ``None`` for an enquiry without a clock.
+    taken_at
+        When the owner took it out for manual handling.
+    acknowledged_at
+        When the owner's system fetched the enquiry.
+    version
+        How many answers he has given, with corrections.
     """
 
     owner_cvr: str
@@ -77,6 +90,10 @@ class Answer:
     valid_to: date | None
     answered_at: str | None
     header: Mapping[str, Any]
+    due_at: str | None = None
+    taken_at: str | None = None
+    acknowledged_at: str | None = None
+    version: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as the HTTP interface shows it."""
@@ -91,6 +108,11 @@ class Answer:
             "valid_to": self.valid_to.isoformat() if self.valid_to else None,
             "expired": expired,
             "answered_at": self.answered_at,
+            "due_at": self.due_at,
+            "taken_at": self.taken_at,
+            "acknowledged_at": self.acknowledged_at,
+            "version": self.version,
+            "expected_at": self.header.get("expected_at"),
             "supplementary_info": self.header.get("supplementary_info"),
             "contact": self.header.get("contact"),
         }
@@ -241,11 +263,12 @@ def _answers(store: Store, polygon: shapely.Polygon, at: datetime) -> list[Answe
     """Decide every owner's answer from his published version; no owner is left out."""
     with store.read() as connection:
         hits = owners_in(connection, polygon, at)
-        current = _published(connection)
-    return [_answer(store, hit, current.get(hit.owner_cvr), polygon, at) for hit in hits]
+        current = published_versions(connection)
+    return [hosted_answer(store, hit, current.get(hit.owner_cvr), polygon, at) for hit in hits]
 
 
-def _published(connection: sa.Connection) -> dict[str, Any]:
+def published_versions(connection: sa.Connection) -> dict[str, Any]:
+    """Return the present deliveries of utility lines by owner: ``delivery_id``, ``valid_to``, ``details``."""
     pointer, delivery = schema.current_deliveries, schema.deliveries
     rows = connection.execute(
         sa.select(
@@ -260,10 +283,14 @@ def _published(connection: sa.Connection) -> dict[str, Any]:
     return {row.source: row for row in rows}
 
 
-def _answer(store: Store, hit: InterestHit, published: Any, polygon: shapely.Polygon, at: datetime) -> Answer:
+def hosted_answer(
+    store: Store, hit: InterestHit, published: Any, polygon: shapely.Polygon, at: datetime
+) -> Answer:
+    """Return what an owner's published version (see :func:`published_versions`) answers to a dig area."""
     if published is None:
-        return Answer(hit.owner_cvr, hit.name, hit.numbers, AnswerStatus.WAITING, None, None, None, None, {})
-    header = json.loads(published.details)["header"]
+        status = AnswerStatus.DIRECT if hit.dispensation else AnswerStatus.WAITING
+        return Answer(hit.owner_cvr, hit.name, hit.numbers, status, None, None, None, None, {})
+    header = {**json.loads(published.details)["header"], "hosted": published.delivery_id}
     features = store.delivery(published.delivery_id).count(FeatureQuery(polygon=shapely.to_wkb(polygon)))
     status = AnswerStatus.of_response(header["response_type"], features)
     valid_to = date.fromisoformat(published.valid_to) if published.valid_to else None
@@ -317,17 +344,10 @@ def _insert(
             outbox.emit(
                 tx, "answer.stored", number, {"owner_cvr": answer.owner_cvr, "status": str(answer.status)}
             )
+    write_first_versions(tx, number, access.principal)
+    start_clock(tx, number)
     enqueue_package(tx, number, access)
-    return Enquiry(
-        number,
-        organisation,
-        request,
-        timestamp(filed_at),
-        valid_to,
-        tuple(answers),
-        None,
-        PackageState.BUILDING,
-    )
+    return _load(tx.connection, number)
 
 
 def _next_number(tx: Transaction, at: datetime) -> str:
@@ -509,6 +529,10 @@ def _load_answers(connection: sa.Connection, number: str) -> tuple[Answer, ...]:
             date.fromisoformat(row.valid_to) if row.valid_to else None,
             row.answered_at,
             json.loads(row.header),
+            row.due_at,
+            row.taken_at,
+            row.acknowledged_at,
+            row.version,
         )
         for row in rows
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from geoinfra.flows.package_jobs import BUILD_PACKAGE
 from geoinfra.flows.packages import build_package
+from geoinfra.flows.reminders import REMIND, remind
 from geoinfra.storage import Store
 from geoinfra.storage.jobs import JobContext
 
 __all__ = ["HANDLERS"]
 
 HANDLERS: Mapping[str, Callable[[Store, JobContext], Mapping[str, Any] | None]] = {
-    "build-package": build_package,
+    BUILD_PACKAGE: build_package,
+    REMIND: remind,
 }

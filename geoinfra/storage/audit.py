@@ -100,16 +100,7 @@ class AuditLog:
         StorageFull, StorageUnavailable
             The entry could not be made durable; the request must be refused.
         """
-        waiting = _Waiting(
-            {
-                "at": now(),
-                "principal": _storable(access.principal),
-                "organisation": access.organisation,
-                "action": _storable(action),
-                "subject": _storable(subject),
-                "details": _canonical(dict(details or {})),
-            }
-        )
+        waiting = _Waiting(_entry_content(action, access, subject, details))
         with self._turn:
             self._waiting.append(waiting)
         while not waiting.done:
@@ -117,6 +108,20 @@ class AuditLog:
                 self._write_waiting()
         if waiting.error is not None:
             raise waiting.error
+
+    def record(
+        self,
+        tx: Transaction,
+        action: str,
+        access: Access,
+        subject: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one entry in the caller's transaction, durable together with what it tells of.
+
+        Do it last in the transaction, for other entries wait until it ends.
+        """
+        _extend_chain(tx, [_entry_content(action, access, subject, details)])
 
     def _is_my_turn(self, waiting: _Waiting) -> bool:
         """Sleep while another thread writes; say whether this one must write for all who wait now."""
@@ -180,6 +185,19 @@ class AuditLog:
         """Wait for the entries under way."""
         with self._turn:
             self._turn.wait_for(lambda: not self._writing and not self._waiting)
+
+
+def _entry_content(
+    action: str, access: Access, subject: str, details: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "at": now(),
+        "principal": _storable(access.principal),
+        "organisation": access.organisation,
+        "action": _storable(action),
+        "subject": _storable(subject),
+        "details": _canonical(dict(details or {})),
+    }
 
 
 def _canonical(document: Any) -> str:
