@@ -44,7 +44,7 @@ def _for_filer(
     table = schema.enquiries
     row = connection.execute(sa.select(table).where(table.c.number == event.subject)).one()
     about = _answer_of(event.payload.get("owner_cvr"), answers)
-    open_answers = [answer for answer in answers if not AnswerStatus(answer.status).final]
+    open_answers = [answer for answer in answers if _is_open(answer)]
     return NoticeFacts(
         event.event,
         True,
@@ -66,7 +66,7 @@ def _for_owner(event: Event, answer: sa.Row[Any] | None, link: str) -> NoticeFac
     if answer is None:
         return NoticeFacts(event.event, False, event.subject, link)
     status = AnswerStatus(answer.status)
-    due_at = None if status.final else _moment(answer.due_at)
+    due_at = _moment(answer.due_at) if _is_open(answer) else None
     return NoticeFacts(
         event.event, False, event.subject, link, owner=answer.name, status=status, due_at=due_at
     )
@@ -83,7 +83,14 @@ def _package_features(connection: sa.Connection, event: Event) -> int | None:
 def _answers(connection: sa.Connection, number: str) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     table, owner = schema.answers, schema.organisations
     rows = connection.execute(
-        sa.select(table.c.owner_cvr, table.c.status, table.c.due_at, owner.c.name, owner.c.contact)
+        sa.select(
+            table.c.owner_cvr,
+            table.c.status,
+            table.c.due_at,
+            table.c.answered_at,
+            owner.c.name,
+            owner.c.contact,
+        )
         .join(owner, owner.c.cvr == table.c.owner_cvr)
         .where(table.c.enquiry == number)
         .order_by(owner.c.name, table.c.owner_cvr)
@@ -93,6 +100,12 @@ def _answers(connection: sa.Connection, number: str) -> Sequence[sa.Row[*tuple[A
 
 def _answer_of(cvr: str | None, answers: Sequence[sa.Row[Any]]) -> sa.Row[Any] | None:
     return next((answer for answer in answers if answer.owner_cvr == cvr), None)
+
+
+def _is_open(answer: sa.Row[Any]) -> bool:
+    """Whether something is expected from the owner; also what he sends to the excavator himself."""
+    status = AnswerStatus(answer.status)
+    return not status.final or (status is AnswerStatus.DIRECT and answer.answered_at is None)
 
 
 def _missing(answer: sa.Row[Any]) -> Missing:

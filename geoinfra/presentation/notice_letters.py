@@ -180,6 +180,7 @@ _STATUS_EN: Final = {
     AnswerStatus.MANUAL: "taken out for manual handling",
     AnswerStatus.POINTING_OUT: "to be pointed out on site, lines are not given out",
     AnswerStatus.POINTING_OUT_DELIVERED: "to be pointed out on site, lines delivered",
+    AnswerStatus.DIRECT: "sent to you directly by mail",
     AnswerStatus.DIRECT: "sent to you by mail, outside the package",
 }
 _WATCHED: Final = frozenset({"answer.stored", "answer.corrected", "answer.overdue", "package.ready"})

@@ -9,13 +9,17 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import shapely
+from deployment import Deployment
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from geoinfra import sample
 from services.web import STATIC_DIR, content_security_policy
 
 pytestmark = [pytest.mark.services, pytest.mark.browser]
@@ -249,6 +253,29 @@ def test_excavator_draws_files_sees_the_owners_and_downloads_the_package(page: P
 
     page.click("#tab-mine")
     expect(page.locator("#view-mine li").first).to_contain_text("Ny stikledning")
+
+
+def test_the_link_of_a_notice_opens_its_enquiry_once_one_has_signed_in(
+    page: Page, deployment: Deployment
+) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    document = {
+        "area": json.loads(shapely.to_geojson(sample.enquiry_area("tiny"))),
+        "crs": "EPSG:25832",
+        "period": {"from": today, "to": today},
+        "methods": ["6"],
+        "contact": {"name": "Karen Graver", "email": "karen@example.dk"},
+    }
+    authorised = {"Authorization": f"Bearer {deployment.tokens['excavator']}"}
+    answer = httpx.post(f"{deployment.url}/api/enquiries", json=document, headers=authorised, timeout=60)
+    number = answer.raise_for_status().json()["number"]
+    page.goto(f"{deployment.url}/?enquiry={number}")
+    page.wait_for_function(SETTLED)
+    expect(page.locator("#status-view")).to_be_hidden()
+    _become(page, "excavator")
+    expect(page.locator("#status-view h2")).to_contain_text(number)
+    page.reload()
+    expect(page.locator("#status-view h2")).to_contain_text(number, timeout=20_000)
 
 
 def test_click_on_a_line_shows_its_attributes_as_text(page: Page) -> None:

@@ -2,7 +2,7 @@
 
 import { AttributionControl, GeolocateControl, Map as MapLibreMap, Marker, NavigationControl, ScaleControl } from "maplibre-gl";
 
-import { actAs, authorisation, getConfig, listOwners, useToken } from "./api.js";
+import { actAs, authorisation, getConfig, getEnquiry, listOwners, useToken } from "./api.js";
 import { addSigns, ENQUIRY_SOURCE, showCollections, styleFor } from "./cartography.js";
 import { CheckPanel } from "./check.js";
 import { byId, make, showError } from "./dom.js";
@@ -32,6 +32,8 @@ let map = null;
 let drawing = null;
 /** The place that was searched for. @type {Marker | null} */
 let found = null;
+/** Number of the enquiry that the page's address names, until it is opened. @type {string | null} */
+let linked = new URLSearchParams(location.search).get("enquiry");
 
 const form = new EnquiryForm((enquiry) => status.open(enquiry), () => void changeRole("excavator"));
 const status = new EnquiryStatus({
@@ -62,6 +64,7 @@ async function changeRole(role) {
     await loadConfig();
     status.close();
     showError(byId("page-error"), null);
+    await openLinked();
   } catch (error) {
     showError(byId("page-error"), /** @type {Error} */ (error));
   }
@@ -107,6 +110,20 @@ function refreshLists() {
     selectTab("enquiry");
     status.open(enquiry);
   });
+}
+
+/** Open the enquiry that a notice led to, as soon as somebody who may see enquiries has signed in. */
+async function openLinked() {
+  if (linked === null || !config || !seesEnquiries(config)) return;
+  const number = linked;
+  linked = null;
+  try {
+    const enquiry = await getEnquiry(number, 0, new AbortController().signal);
+    selectTab("enquiry");
+    status.open(enquiry);
+  } catch (error) {
+    showError(byId("page-error"), /** @type {Error} */ (error));
+  }
 }
 
 // Enquiries on the map
@@ -282,7 +299,10 @@ async function start() {
   byId("token-box").addEventListener("submit", (event) => {
     event.preventDefault();
     useToken(/** @type {HTMLInputElement} */ (byId("token")).value.trim());
-    loadConfig().then(() => showError(byId("page-error"), null), (error) => showError(byId("page-error"), error));
+    loadConfig().then(() => {
+      showError(byId("page-error"), null);
+      return openLinked();
+    }, (error) => showError(byId("page-error"), error));
   });
   try {
     await loadConfig();
@@ -311,6 +331,7 @@ function startWithMap(settings) {
   made.once("load", () => {
     startDrawing(made);
     refreshLists();
+    void openLinked();
   });
 }
 
