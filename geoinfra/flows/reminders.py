@@ -133,7 +133,7 @@ def _nudge(tx: Transaction, row: sa.Row[Any], moments: Sequence[Reminder], momen
     return 1
 
 
-def _filed(connection: sa.Connection, number: str) -> sa.Row[Any] | None:
+def _filed(connection: sa.Connection, number: str) -> sa.Row[*tuple[Any, ...]] | None:
     table = schema.enquiries.c
     query = sa.select(table.filed_at, table.valid_to, table.kind).where(table.number == number)
     return connection.execute(query).one_or_none()

@@ -43,6 +43,7 @@ __all__ = [
     "revoke_token",
     "set_dispensation",
     "set_interest_areas",
+    "usable_principal",
 ]
 
 _CVR_WEIGHTS = (2, 7, 6, 5, 4, 3, 2, 1)
@@ -316,6 +317,16 @@ def access_of(connection: sa.Connection, principal: str) -> Access:
             "The token that asked for this is no longer valid.", hint="Ask again with a valid token."
         )
     return _access(row)
+
+
+def usable_principal(connection: sa.Connection, principal: str, cvr: str, role: Role) -> str:
+    """Return `principal` while its token may be used, else a colleague with `role`, if there is one."""
+    token_id = principal.removeprefix(_TOKEN_PREFIX)
+    usable = connection.execute(_usable_tokens().where(tokens.c.organisation == cvr)).all()
+    if not principal.startswith(_TOKEN_PREFIX) or any(row.token_id == token_id for row in usable):
+        return principal
+    colleagues = sorted(row.token_id for row in usable if role in _roles(row.roles))
+    return f"{_TOKEN_PREFIX}{colleagues[0]}" if colleagues else principal
 
 
 def revoke_token(tx: Transaction, token_id: str) -> None:
