@@ -8,17 +8,17 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
 from geoinfra.cli import StoreAddress, app, run
 from geoinfra.errors import GeoinfraError
-from geoinfra.storage import open_store
 from services.notices.commands import app as channel
 from services.robot.commands import app as owner_robot
-from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 __all__ = ["main"]
 
@@ -34,11 +34,19 @@ def root(
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the store [GEOINFRA_DATA_DIR].")] = None,
 ) -> None:
     """Self-hosted infrastructure for public geodata."""
-    settings = _settings(data_dir)
-    context.obj = StoreAddress(settings.data_dir, settings.database())
+
+    def find() -> tuple[Path, str | None]:
+        settings = _settings(data_dir)
+        return settings.data_dir, settings.database()
+
+    context.obj = StoreAddress(find)
 
 
 def _settings(data_dir: Path | None = None) -> Settings:
+    from pydantic import ValidationError
+
+    from services.settings import Settings
+
     try:
         return Settings(data_dir=data_dir) if data_dir else Settings()
     except ValidationError as error:
@@ -87,10 +95,11 @@ def worker(context: typer.Context) -> None:
     from geoinfra.flows.handlers import HANDLERS
     from geoinfra.flows.notices import SEND_NOTICE
     from geoinfra.flows.subscribers import SUBSCRIBERS
+    from geoinfra.storage import open_store
     from geoinfra.storage.jobs import Worker
     from geoinfra.storage.outbox import Dispatcher
     from services.app import use_grids
-    from services.notices import make_sender
+    from services.notices.transports import make_sender
 
     settings = _settings(context.obj.data_dir)
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr)

@@ -1,16 +1,19 @@
-"""The command tree of the library. Commands read arguments, call one flow, and say what came of it."""
+"""The command tree of the library. Commands read arguments, call one flow, and say what came of it.
+
+The store and the flows take long to import: each command imports its own when it is called.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,11 +21,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report
-from geoinfra.flows.deliveries import deliver, publish_file
-from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry
-from geoinfra.flows.owners import read_interest_areas
-from geoinfra.storage import Store, open_store, organisations
-from geoinfra.storage.jobs import Worker
+
+if TYPE_CHECKING:
+    from geoinfra.flows.enquiries import Enquiry
+    from geoinfra.storage import Store
 
 __all__ = ["StoreAddress", "app", "run"]
 
@@ -30,17 +32,38 @@ out = Console()
 err = Console(stderr=True)
 
 
-@dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """Where the store is; the root command sets it."""
+    """Where the store is; found out when a command first asks.
 
-    data_dir: Path
-    database_url: str | None = None
+    Parameters
+    ----------
+    find
+        Gives the data directory, and the URL of a database or ``None``.
+    """
+
+    def __init__(self, find: Callable[[], tuple[Path, str | None]]) -> None:
+        self._find = find
+
+    @cached_property
+    def _place(self) -> tuple[Path, str | None]:
+        return self._find()
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the store."""
+        return self._place[0]
+
+    @property
+    def database_url(self) -> str | None:
+        """URL of the database, ``None`` for the embedded store."""
+        return self._place[1]
 
     @contextmanager
     def open(self) -> Iterator[Store]:
         """Open the store for one command."""
-        store = open_store(self.data_dir, self.database_url)
+        from geoinfra.storage import open_store
+
+        store = open_store(*self._place)
         try:
             yield store
         finally:
@@ -85,13 +108,10 @@ def _fail(error: GeoinfraError, status: int) -> None:
 
 
 def show_report(report: Report) -> None:
-    """Print the findings of a check, worst first, at most 40."""
-    order = {"error": 0, "warning": 1, "info": 2}
-    for finding in sorted(report.findings, key=lambda f: order[f.severity])[:40]:
-        place = " ".join(filter(None, (finding.feature_id, f"line {finding.line}" if finding.line else "")))
-        line = f"{finding.severity} {finding.code} {place}: {finding.message}"
-        err.print(line, markup=False, highlight=False)
-    err.print(f"{report.features} features, {report.errors} errors, {report.warnings} warnings.")
+    """Print the findings of a check by kind, worst first."""
+    from geoinfra.presentation.check_report import report_text
+
+    err.print(report_text(report), markup=False, highlight=False, soft_wrap=True, end="")
 
 
 @contextmanager
@@ -123,6 +143,8 @@ def deliver_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Check an owner's delivery and make it the published version of his lines."""
+    from geoinfra.flows.deliveries import deliver
+
     access = Access("system:cli", owner, frozenset({Role.OWNER}))
     with context.obj.open() as store, progress_rows("Reading") as progress:
         done = deliver(store, access, file, owner, progress=progress)
@@ -148,6 +170,8 @@ def enquire_command(
     description: Annotated[str, typer.Option(help="What will be done.")] = "",
 ) -> None:
     """File a dig enquiry and write its package, all on this machine."""
+    from geoinfra.flows.enquiries import file_enquiry
+
     today = datetime.now(UTC).date()
     document = {
         "area": json.loads(area.read_text("utf-8")),
@@ -173,6 +197,8 @@ def enquire_command(
 
 def _acting(store: Store, cvr: str, *roles: Role) -> Access:
     """Act for an organisation by a token of one hour, so that jobs can reload the access."""
+    from geoinfra.storage import organisations
+
     with store.begin() as tx:
         _, secret = organisations.create_token(tx, cvr, roles, "command line", timedelta(hours=1))
         tx.commit()
@@ -182,7 +208,9 @@ def _acting(store: Store, cvr: str, *roles: Role) -> Access:
 
 def _packaged(store: Store, access: Access, filed: Enquiry) -> Enquiry:
     """Run waiting jobs here until the package is there, beside a worker or without one."""
+    from geoinfra.flows.enquiries import enquiry
     from geoinfra.flows.handlers import HANDLERS
+    from geoinfra.storage.jobs import Worker
 
     worker = Worker(store, HANDLERS)
     deadline = datetime.now(UTC) + timedelta(seconds=120)
@@ -204,6 +232,8 @@ def publish_command(
     attribution: Annotated[str, typer.Option(help="Whom to name.")] = "",
 ) -> None:
     """Publish a file as an open collection at /ogc, on the map and as tiles; again to replace it."""
+    from geoinfra.flows.deliveries import publish_file
+
     entry = {
         "id": collection,
         "title": {"en": title, "da": title_da or title},
@@ -227,6 +257,9 @@ def owner_add_command(
     ] = None,
 ) -> None:
     """Register a utility owner, with the areas in which he must be asked."""
+    from geoinfra.flows.owners import read_interest_areas
+    from geoinfra.storage import organisations
+
     with context.obj.open() as store, store.begin() as tx:
         organisations.add_organisation(tx, cvr, name)
         if area:
@@ -244,6 +277,8 @@ def token_create_command(
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity.")] = 365,
 ) -> None:
     """Make a token. It is shown once; only its hash is kept."""
+    from geoinfra.storage import organisations
+
     with context.obj.open() as store, store.begin() as tx:
         token_id, secret = organisations.create_token(tx, cvr, role, label, timedelta(days=days))
         tx.commit()
@@ -256,6 +291,8 @@ def token_list_command(
     context: typer.Context, cvr: Annotated[str | None, typer.Argument(help="Only this organisation.")] = None
 ) -> None:
     """List the tokens, without their secrets."""
+    from geoinfra.storage import organisations
+
     with context.obj.open() as store, store.read() as connection:
         for item in organisations.list_tokens(connection, cvr):
             roles = ",".join(sorted(item.roles))
@@ -268,6 +305,8 @@ def token_revoke_command(
     context: typer.Context, token_id: Annotated[str, typer.Argument(help="Id from the list.")]
 ) -> None:
     """Make a token invalid, at once."""
+    from geoinfra.storage import organisations
+
     with context.obj.open() as store, store.begin() as tx:
         organisations.revoke_token(tx, token_id)
         tx.commit()

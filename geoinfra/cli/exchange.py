@@ -12,13 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from geoinfra.cli.commands import err, out, progress_fraction, show_report, utilities
 from geoinfra.errors import GeoinfraError, InvalidInput, NotFound, Report
-from geoinfra.flows.convert import convert
-from geoinfra.flows.package_files import DRAWINGS
-from geoinfra.flows.repack import repack
-from geoinfra.presentation.check_report import report_html, report_text
-from geoinfra.utilities.check import check_file
 from geoinfra.utilities.formats import format_for, format_named, formats
-from geoinfra.utilities.model import require_cvr
 
 __all__ = ["check_command", "convert_command", "repack_command"]
 
@@ -40,6 +34,8 @@ def check_command(
     owner: Annotated[str | None, typer.Option("--owner", help="CVR number: check his part only.")] = None,
 ) -> None:
     """Check an answer or a package and tell what is wrong; exit 1 when there is an error or a warning."""
+    from geoinfra.presentation.check_report import report_html, report_text
+
     report = _checked(file, owner, strict=not tolerant)
     if html is not None:
         _write_page(html, report_html(report, language, file.name))
@@ -53,6 +49,8 @@ def check_command(
 
 def _checked(file: Path, owner: str | None, *, strict: bool) -> Report:
     """Check the file, with a bar on standard error while it is read."""
+    from geoinfra.utilities.check import check_file
+
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         if file.is_dir():
@@ -104,6 +102,8 @@ def convert_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Write utility lines in another format, and say what does not survive; exit 1 when there is an error."""
+    from geoinfra.flows.convert import convert
+
     chosen = _target_format(target, to, owner)
     options = {"separator": _SEPARATORS[separator]} if chosen == "csv" else {}
     with progress_fraction("Converting") as progress:
@@ -131,6 +131,8 @@ def convert_command(
 
 def _target_format(target: Path, to: str | None, owner: str | None) -> str:
     """Return the name of the format to write; what cannot be is wrong usage."""
+    from geoinfra.utilities.model import require_cvr
+
     try:
         chosen = format_named(to) if to else format_for(target)
         if owner is not None:
@@ -150,6 +152,9 @@ def repack_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Make a package from LER anew with every format, a report and a manifest; nothing is lost."""
+    from geoinfra.flows.package_files import DRAWINGS
+    from geoinfra.flows.repack import repack
+
     unknown = sorted(set(formats or ()) - set(DRAWINGS))
     if unknown:
         raise typer.BadParameter(f"choose among {', '.join(DRAWINGS)}", param_hint="--format")

@@ -8,8 +8,6 @@ import typer
 
 from geoinfra.access import Access, Role
 from geoinfra.cli.commands import err, out
-from geoinfra.flows import channels
-from services.settings import Settings
 
 __all__ = ["app"]
 
@@ -26,6 +24,9 @@ def add_command(
     event: Annotated[list[str] | None, typer.Option(help="An event to tell of; may be repeated.")] = None,
 ) -> None:
     """Add a channel. The secret of a webhook is shown once."""
+    from geoinfra.flows import channels
+    from services.settings import Settings
+
     document = {"kind": kind, "target": target, **({"events": event} if event else {})}
     with context.obj.open() as store:
         added, secret = channels.add_channel(
@@ -42,6 +43,8 @@ def list_command(
     context: typer.Context, cvr: Annotated[str | None, typer.Argument(help="Only this organisation.")] = None
 ) -> None:
     """List the channels, without their secrets, and how the newest notice of each fared."""
+    from geoinfra.flows import channels
+
     with context.obj.open() as store:
         found = channels.list_channels(store, _OPERATOR, organisation=cvr, everybody=cvr is None)
     for state in found:
@@ -57,6 +60,8 @@ def remove_command(
     context: typer.Context, channel_id: Annotated[str, typer.Argument(help="Id from the list.")]
 ) -> None:
     """Forget a channel; what still waits for it is not sent."""
+    from geoinfra.flows import channels
+
     with context.obj.open() as store:
         channels.remove_channel(store, _OPERATOR, channel_id)
     out.print(f"Channel {channel_id} is removed.")
