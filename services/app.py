@@ -29,6 +29,7 @@ import services.web
 from geoinfra import crs
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import GeoinfraError, InvalidInput, TooLarge
+from geoinfra.flows.signing import ensure_key
 from geoinfra.storage import Store, open_store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
@@ -62,6 +63,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     use_grids(settings)
     opened = store or open_store(settings.data_dir, settings.database())
     security = Security(opened, settings)
+    ensure_key(opened)
     feed = services.enquiries.EventFeed(opened, settings.base_url)
 
     @asynccontextmanager
@@ -87,6 +89,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.include_router(services.enquiries.router)
     app.include_router(services.enquiries.channels_router)
+    app.include_router(services.enquiries.keys_router)
     _add_health(app)
     _add_config(app, PresentCatalogue(opened))
     if settings.demo:

@@ -1,6 +1,6 @@
 """The commands on files and an explicit store: ``geoinfra <subject> <verb>``."""
 
-from geoinfra.cli import exchange  # registers its commands
+from geoinfra.cli import exchange, verify  # registers their commands
 from geoinfra.cli.commands import StoreAddress, app, run
 
-__all__ = ["StoreAddress", "app", "exchange", "run"]
+__all__ = ["StoreAddress", "app", "exchange", "run", "verify"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 import shutil
 import zipfile
@@ -16,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, BinaryIO, cast
 
+import orjson
+
 from geoinfra.errors import GeoinfraError, InvalidInput
 from geoinfra.presentation import offline_html
 from geoinfra.tables import FeatureBatch
@@ -23,13 +24,11 @@ from geoinfra.utilities.formats import geojson, geopackage, package, request
 from geoinfra.utilities.formats.intake import is_safe_name
 from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
+from geoinfra.utilities.formats.package_seal import MANIFEST, SIGNATURE, member_info, signature_document
+from geoinfra.utilities.signatures import SigningKey
 
 __all__ = ["DRAWINGS", "MANIFEST", "Attachment", "Contents", "write_package"]
 
-MANIFEST = "manifest.json"
-"""Member that lists the others."""
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's members carry no clock: equal input gives equal bytes
 _COPY_BYTES = 1 << 20
 _LARGE_ROWS = 200_000
 _LARGE_BYTES = 1 << 30
@@ -66,6 +65,8 @@ class Contents:
         For each batch the number of the interest area of each row; ``None``: the owner's first.
     dig_request
         The request as it is written beside; ``None`` where it is among the attachments.
+    page
+        What the page for the site tells beside the lines.
     """
 
     enquiry: EnquiryInfo | None
@@ -74,6 +75,7 @@ class Contents:
     numbers: Sequence[Sequence[str] | None] | None = None
     dig_request: request.DigRequest | None = None
     attachments: Sequence[Attachment] = ()
+    page: offline_html.PageFacts | None = None
 
 
 type Manifest = Callable[[list[dict[str, Any]]], dict[str, Any]]
@@ -90,6 +92,7 @@ def write_package(
     manifest: Manifest,
     progress: Callable[[float, str], None] = lambda _fraction, _text: None,
     *,
+    key: SigningKey | None = None,
     left_out: Callable[[str, GeoinfraError], None] | None = None,
     texts: Callable[[], Mapping[str, str]] = dict,
 ) -> dict[str, Any]:
@@ -99,6 +102,8 @@ def write_package(
     ----------
     formats
         Some of :data:`DRAWINGS`; the documents of LER are always written.
+    key
+        Signs the package; `target` must be readable then. Without a key there is no ``manifest.sig``.
     left_out
         Told which format cannot be made and why; the package goes without it. Else the error is raised.
     texts
@@ -135,8 +140,19 @@ def write_package(
             with _member(archive, members, name) as file:
                 file.write(text.encode())
         whole = manifest(members)
-        archive.writestr(zipfile.ZipInfo(MANIFEST, _EPOCH), json.dumps(whole, ensure_ascii=False, indent=1))
+        listing = orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        archive.writestr(member_info(MANIFEST, zipfile.ZIP_DEFLATED), listing)
+        if key is not None:
+            _sign(archive, key, listing)
     return whole
+
+
+def _sign(archive: zipfile.ZipFile, key: SigningKey, listing: bytes) -> None:
+    """Add the signature as the last member; what is written so far is read once more for it."""
+    written = cast(IO[bytes], archive.fp)
+    written.seek(0)
+    document = signature_document(key, listing, written, archive.start_dir)
+    archive.writestr(member_info(SIGNATURE, zipfile.ZIP_STORED), document)
 
 
 _NAMES = {
@@ -184,7 +200,9 @@ def _write_drawing(name: str, target: Path | BinaryIO, contents: Contents) -> No
         case _:
             if enquiry is not None:
                 with opened_for_writing(target) as file:
-                    offline_html.write_offline_html(file, enquiry, contents.owners, contents.batches)
+                    offline_html.write_offline_html(
+                        file, enquiry, contents.owners, contents.batches, contents.page
+                    )
 
 
 _NOT_IN_NAMES = re.compile(r"[^\w.-]")
@@ -211,7 +229,7 @@ def _write_documents(archive: zipfile.ZipFile, members: list[dict[str, Any]], co
 def _write_attachments(
     archive: zipfile.ZipFile, members: list[dict[str, Any]], attachments: Sequence[Attachment]
 ) -> None:
-    taken = {member["name"].casefold() for member in members} | {MANIFEST}
+    taken = {member["name"].casefold() for member in members} | {MANIFEST, SIGNATURE}
     for attachment in attachments:
         if not is_safe_name(attachment.name):
             raise InvalidInput("The name of an attachment points out of the package.")
@@ -245,9 +263,8 @@ def _member(
     archive: zipfile.ZipFile, members: list[dict[str, Any]], name: str, *, large: bool = False
 ) -> Iterator[BinaryIO]:
     """Give the file to write a member to; `large` prepares for more than 2 GiB."""
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_STORED if name.lower().endswith(_PACKED) else zipfile.ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
+    packed = name.lower().endswith(_PACKED)
+    info = member_info(name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)
     with archive.open(info, "w", force_zip64=large) as target:
         hashing = _Hashing(target)
         with io.BufferedWriter(hashing, 1 << 18) as buffered:

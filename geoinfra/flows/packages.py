@@ -13,20 +13,25 @@ import numpy as np
 import shapely
 import sqlalchemy as sa
 
-from geoinfra.flows import attachments, package_files
+from geoinfra.flows import attachments, package_files, signing
+from geoinfra.flows.differences import manifest_differences, package_manifest
 from geoinfra.flows.enquiries import UTILITY_DATASET, Answer, Enquiry, enquiry
+from geoinfra.flows.package_manifest import Known, contact_of, known, manifest_of, page_facts
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.organisations import area_polygons
 from geoinfra.storage.records import now
 from geoinfra.tables import FeatureBatch, FeatureQuery
+from geoinfra.utilities.dangers import dangers
+from geoinfra.utilities.differences import Differences
 from geoinfra.utilities.formats import package, request
-from geoinfra.utilities.model import UTILITY_FEATURES, Contact
+from geoinfra.utilities.model import UTILITY_FEATURES
+from geoinfra.utilities.precautions import evaluate
+from geoinfra.utilities.signatures import SigningKey
 
 __all__ = ["build_package"]
 
-_GML_COLUMNS = ("gml_id", "feature_class", "owner_cvr", "gml")
 _ALL_COLUMNS = (*(column.name for column in UTILITY_FEATURES.public_columns), "gml")
 
 
@@ -38,12 +43,12 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
     """
     number, sequence = context.payload["number"], context.payload["sequence"]
     filed = enquiry(store, context.access, number)
+    key = signing.signing_key(store)
     rows = _rows_by_owner(store, context, filed)
     name = f"packages/{number}/{sequence}.zip"
     with store.blobs.writing(name) as path:
-        manifest = _write_zip(store, path, filed, rows, context.progress)
+        manifest = _write_zip(store, path, filed, sequence, rows, key, context.progress)
     blob = store.blobs.stat(name)
-    features = sum(len(batch) for batches in rows.values() for batch in batches)
     with store.begin() as tx:
         tx.execute(
             sa.insert(schema.packages).values(
@@ -52,13 +57,20 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
                 blob=blob.name,
                 sha256=blob.sha256,
                 size_bytes=blob.size_bytes,
-                features=features,
+                features=manifest["features"],
                 manifest=json.dumps(manifest, ensure_ascii=False),
                 created_at=now(),
+                complete=manifest["complete"],
+                key_id=key.key_id,
             )
         )
         outbox.emit(tx, "package.ready", number, {"number": number, "sequence": sequence})
-        result = {"number": number, "sequence": sequence, "features": features, **_described(blob)}
+        result = {
+            "number": number,
+            "sequence": sequence,
+            "features": manifest["features"],
+            **_described(blob),
+        }
         context.finish(tx, result)
         tx.commit()
     return None
@@ -69,32 +81,15 @@ def _described(blob: Blob) -> dict[str, Any]:
 
 
 def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[str, list[FeatureBatch]]:
-    """Read the rows; GML alone is joined from ready fragments, and needs no geometry and few columns."""
     view = store.view(context.access, UTILITY_DATASET, enquiry=filed.number)
     rows: dict[str, list[FeatureBatch]] = defaultdict(list)
     if not view.sources:  # nobody has answered with data
         return rows
-    for query in _queries(filed, view.sources):
-        for batch in view.read(query):
-            rows[batch.source].append(batch)
+    for batch in view.read(FeatureQuery(columns=_ALL_COLUMNS)):
+        rows[batch.source].append(batch)
     for owner, batches in attachments.linked(store, filed, rows).items():
         rows[owner] += batches
     return dict(sorted(rows.items()))
-
-
-def _queries(filed: Enquiry, sources: Sequence[str]) -> list[FeatureQuery]:
-    """Return what is read; geometry also of owners with several interest areas, to tell which it lies in."""
-    if filed.request.formats != ("gml",):
-        return [FeatureQuery(columns=_ALL_COLUMNS)]
-    several = {answer.owner_cvr for answer in filed.answers if len(answer.interest_areas) > 1}
-    if not several & set(sources):
-        return [FeatureQuery(columns=_GML_COLUMNS, geometry=False)]
-    parted = [(sorted(set(sources) - several), False), (sorted(several & set(sources)), True)]
-    return [
-        FeatureQuery(columns=_GML_COLUMNS, geometry=geometry, equal={"owner_cvr": owners})
-        for owners, geometry in parted
-        if owners
-    ]
 
 
 def _numbers(
@@ -125,46 +120,65 @@ def _write_zip(
     store: Store,
     path: Path,
     filed: Enquiry,
+    sequence: int,
     rows: Mapping[str, Sequence[FeatureBatch]],
+    key: SigningKey,
     progress: Callable[[float, str], None],
 ) -> dict[str, Any]:
+    facts = known(store, filed)
     kept = attachments.in_package(store, filed, rows)
     folders = {owner: attachments.folder_of(owner) for owner in kept}
     batches = [batch for owned in rows.values() for batch in owned]
+    asked = filed.request
+    precautions = evaluate(asked.methods, facts.depth_m, asked.polygon, batches)
+    changes = _changes(store, filed, sequence)
     contents = package_files.Contents(
         _enquiry_info(filed),
-        [_package_owner(answer, folders.get(answer.owner_cvr, "")) for answer in filed.answers],
+        [_package_owner(answer, facts, folders.get(answer.owner_cvr, "")) for answer in filed.answers],
         batches,
         _numbers(store, filed, batches),
         _dig_request(filed),
         [file for owned in kept.values() for file in owned],
+        page_facts(filed, facts, sequence, precautions, changes),
     )
+    features = {owner: sum(map(len, owned)) for owner, owned in rows.items()}
+    attached = {owner: [file.name for file in owned] for owner, owned in kept.items()}
+    found = dangers(asked.polygon, batches)
     return package_files.write_package(
         path,
         contents,
-        filed.request.formats,
-        lambda members: _manifest(filed, rows, members),
+        asked.formats,
+        lambda members: manifest_of(
+            filed, facts, sequence, features, precautions, found, changes, attached, members
+        ),
         progress,
+        key=key,
+        texts=lambda: {} if changes is None else {"changes.json": _changes_text(filed, sequence, changes)},
     )
 
 
-def _manifest(
-    filed: Enquiry, rows: Mapping[str, Sequence[FeatureBatch]], members: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return what the package holds, for whom, and what is missing from it."""
-    document = filed.to_json()
-    return {
-        "format": "geoinfra utility-line package 1",
-        "number": filed.number,
-        "filed_at": filed.filed_at,
-        "valid_to": document["valid_to"],
-        "area_m2": document["area_m2"],
-        "features": sum(len(batch) for batches in rows.values() for batch in batches),
-        "complete": all(answer.status.final for answer in filed.answers),
-        "missing": [a.owner_cvr for a in filed.answers if not a.status.final],
-        "owners": document["owners"],
-        "files": list(members),
-    }
+def _changes(store: Store, filed: Enquiry, sequence: int) -> Differences | None:
+    """Return what is otherwise than in the package before, ``None`` for the first."""
+    if sequence == 1:
+        return None
+    before = package_manifest(store, filed.number, sequence - 1)
+    present = [
+        {
+            "cvr": answer.owner_cvr,
+            "name": answer.owner_name,
+            "status": str(answer.status),
+            "version": answer.version,
+            "features": answer.features,
+            "delivery": answer.delivery_id,
+        }
+        for answer in filed.answers
+    ]
+    return manifest_differences(store, filed, before, {"owners": present})
+
+
+def _changes_text(filed: Enquiry, sequence: int, changes: Differences) -> str:
+    document = {"number": filed.number, "from": sequence - 1, "to": sequence, **changes.to_json()}
+    return json.dumps(document, ensure_ascii=False, indent=1)
 
 
 def _enquiry_info(filed: Enquiry) -> package.EnquiryInfo:
@@ -195,8 +209,7 @@ def _dig_request(filed: Enquiry) -> request.DigRequest:
     )
 
 
-def _package_owner(answer: Answer, folder: str) -> package.PackageOwner:
-    contact = answer.header.get("contact")
+def _package_owner(answer: Answer, facts: Known, folder: str) -> package.PackageOwner:
     expected = answer.header.get("expected_at")
     return package.PackageOwner(
         cvr=answer.owner_cvr,
@@ -206,6 +219,6 @@ def _package_owner(answer: Answer, folder: str) -> package.PackageOwner:
         valid_to=answer.valid_to,
         supplementary_info=answer.header.get("supplementary_info"),
         expected_at=datetime.fromisoformat(expected) if expected else None,
-        contact=Contact(**contact) if contact else None,
+        contact=contact_of(answer, facts),
         folder_name=folder,
     )

@@ -20,6 +20,7 @@ from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.formats.intake import Limits
 from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.formats.package import EnquiryInfo, Package, PackageArea, PackageOwner, read_package
+from geoinfra.utilities.formats.package_seal import SIGNATURE
 from geoinfra.utilities.formats.package_write import status_of
 from geoinfra.utilities.formats.request import DigRequest
 
@@ -39,6 +40,7 @@ _MADE = frozenset(
         "report.txt",
         "rapport.txt",
         MANIFEST,
+        SIGNATURE,
     )
 )
 _NUMBER = "interest_area_no"  # beside the columns of the schema while containers are looked for

@@ -31,13 +31,15 @@ from numpy.typing import NDArray
 from geoinfra.errors import InvalidGeometry
 from geoinfra.standards import standards_path
 from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.differences import Differences
 from geoinfra.utilities.enquiry import DIG_METHODS, AnswerStatus
 from geoinfra.utilities.model import UTILITY_FEATURES
+from geoinfra.utilities.precautions import Precaution
 
 if TYPE_CHECKING:
     from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
 
-__all__ = ["write_offline_html"]
+__all__ = ["PageFacts", "write_offline_html"]
 
 VERY_DANGEROUS, DANGEROUS, NOT_DANGEROUS = "meget farlig", "farlig", "ikke farlig"
 _COORDINATE_LIMIT_M = 1e7
@@ -98,11 +100,45 @@ _ENGLISH_METHOD = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What the page tells beside enquiry, owners and lines.
+
+    Attributes
+    ----------
+    sequence
+        Number of the package; 0 where there is none.
+    valid_to
+        Until when the lines may be used.
+    planning, sandbox
+        Not for digging: asked for planning only, or not real at all.
+    emergency
+        The dig had to begin before all could answer.
+    due, answered
+        For each owner (CVR number) until when he must answer, and when he did.
+    precautions
+        Of the dig; ``None`` where they were not worked out: the page does so then.
+    changes
+        What is otherwise than in the package before, ``None`` for a first one.
+    """
+
+    sequence: int = 0
+    valid_to: datetime | None = None
+    planning: bool = False
+    emergency: bool = False
+    sandbox: bool = False
+    due: Mapping[str, datetime] = field(default_factory=dict)
+    answered: Mapping[str, datetime] = field(default_factory=dict)
+    precautions: tuple[Precaution, ...] | None = None
+    changes: Differences | None = None
+
+
 def write_offline_html(
     target: BinaryIO,
     enquiry: EnquiryInfo,
     owners: Sequence[PackageOwner],
     batches: Sequence[FeatureBatch],
+    facts: PageFacts | None = None,  # noqa: ARG001
 ) -> None:
     """Write the page of one package as UTF-8.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from geoinfra.errors import StorageFull, StorageUnavailable
 
 __all__ = ["Records", "Transaction", "new_id", "now", "timestamp"]
 
+_PRIVATE = 0o600
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -132,7 +134,7 @@ def _translated() -> Iterator[None]:
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(url.database))
     engine = sa.create_engine(
         url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=8, max_overflow=32
     )
@@ -149,6 +151,17 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Create the file for its owner alone, as it holds private keys; SQLite's other files get its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, _PRIVATE)
+    finally:
+        os.close(descriptor)
 
 
 def _postgres_engine(url: sa.URL) -> sa.Engine:

@@ -28,7 +28,15 @@ from geoinfra.standards import standards_path
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.enquiry import DIG_METHODS
 
-__all__ = ["Level", "NearFeature", "Precaution", "PrecautionRule", "evaluate", "precaution_rules"]
+__all__ = [
+    "Level",
+    "NearFeature",
+    "Precaution",
+    "PrecautionRule",
+    "evaluate",
+    "half_widths_m",
+    "precaution_rules",
+]
 
 _OVERHEAD_LEVEL: Final = "over terræn"
 _OVERHEAD_TYPE: Final = "luftledning"
@@ -296,7 +304,7 @@ class _Table:
         texts = {name: np.array(columns[name], dtype=object) for name in names}
         with np.errstate(invalid="ignore"):  # a place that is not finite is no place, and said to be so
             geometries = shapely.from_wkb(np.array(batch.geometry, dtype=object))
-        distance = np.maximum(area.distances_m(geometries) - _half_widths_m(batch), 0.0)
+        distance = np.maximum(area.distances_m(geometries) - half_widths_m(batch), 0.0)
         paper = _among(texts["kind"], sorted(_PAPER)) & _among(texts["hazard"], [None])
         return cls(
             batch,
@@ -334,7 +342,7 @@ def _numbers(values: list[Any]) -> _Numbers:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _half_widths_m(batch: FeatureBatch) -> _Numbers:
+def half_widths_m(batch: FeatureBatch) -> _Numbers:
     """Return half the outer diameter of each row, or half the width of a trace or pipe; 0 where unknown."""
     widths = _numbers(batch.columns["diameter_mm"])
     for row, text in enumerate(batch.columns["properties"]):

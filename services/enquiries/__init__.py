@@ -3,6 +3,7 @@
 from services.enquiries.channels import router as channels_router
 from services.enquiries.documents import describe
 from services.enquiries.feed import EventFeed
+from services.enquiries.keys import router as keys_router
 from services.enquiries.routes import router
 
-__all__ = ["EventFeed", "channels_router", "describe", "router"]
+__all__ = ["EventFeed", "channels_router", "describe", "keys_router", "router"]

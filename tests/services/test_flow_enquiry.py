@@ -138,6 +138,7 @@ def test_an_enquiry_becomes_a_package_of_every_line_that_touches(town: Store, ti
         "ledninger.gpkg",
         "index.html",
         "manifest.json",
+        "manifest.sig",
     }
     found: dict[str, set[str]] = {}
     for feature in features:

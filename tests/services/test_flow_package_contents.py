@@ -34,6 +34,8 @@ CABLE = {
     "etableringstidspunkt": "2004-03-15",
     "fareklasse": "farlig",
     "type": "stikkabel",
+    "noejagtighedsklasse": "<= 1.00 m",
+    "noejagtighedsklasseVertikal": "<= 1.00 m",
 }
 
 
@@ -101,7 +103,7 @@ def test_attachments_of_a_delivery_come_with_the_features_that_name_them(
     assert content[f"{OFFICIAL_OWNER}/plan æ & b.pdf"] == b"%PDF plan"
     assert content[f"{OFFICIAL_OWNER}/tegninger/snit.pdf"] == b"%PDF snit"
     assert f"{OFFICIAL_OWNER}/fjern.pdf" not in content
-    assert {file["name"] for file in manifest["files"]} == set(content) - {"manifest.json"}
+    assert {file["name"] for file in manifest["files"]} == set(content) - {"manifest.json", "manifest.sig"}
     assert read.owners[0].folder_name == OFFICIAL_OWNER
     assert read.attachment_of(OFFICIAL_OWNER, "tegninger/snit.pdf") is not None
     assert [finding.code for finding in read.report.findings] == []

@@ -1,0 +1,202 @@
+"""What a package says of itself: its manifest, and what its page tells beside the lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from geoinfra.flows.enquiries import Answer, Enquiry
+from geoinfra.presentation.offline_html import PageFacts
+from geoinfra.storage import Store, schema
+from geoinfra.storage.records import timestamp
+from geoinfra.utilities.dangers import Danger
+from geoinfra.utilities.differences import Differences
+from geoinfra.utilities.model import Contact
+from geoinfra.utilities.precautions import Precaution
+
+__all__ = ["Known", "contact_of", "known", "manifest_of", "page_facts"]
+
+_FORMAT = "geoinfra utility-line package 1"
+_FEATURES_TOLD = 20  # of one precaution; the count is of all
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the records know of an enquiry beside the enquiry itself.
+
+    Attributes
+    ----------
+    kind
+        ``planned``, ``emergency`` or ``planning``.
+    contacts
+        For each owner whom to ask, as he has told for his interest areas or at all.
+    sandbox
+        Whether nothing of it is real.
+    """
+
+    kind: str
+    depth_m: float | None
+    contacts: Mapping[str, Contact] = field(default_factory=dict)
+    sandbox: bool = False
+
+
+def known(store: Store, filed: Enquiry) -> Known:
+    """Read what a package needs to know of an enquiry and the owners concerned."""
+    table, owners, areas = schema.enquiries, schema.organisations, schema.interest_areas
+    cvrs = [answer.owner_cvr for answer in filed.answers]
+    numbers = [number for answer in filed.answers for number in answer.interest_areas]
+    with store.read() as connection:
+        row = connection.execute(
+            sa.select(table.c.kind, table.c.depth_m).where(table.c.number == filed.number)
+        ).one()
+        found = connection.execute(sa.select(owners.c.cvr, owners.c.contact).where(owners.c.cvr.in_(cvrs)))
+        contacts = {cvr: _contact(json.loads(text)) for cvr, text in found}
+        wanted = sa.select(areas.c.owner_cvr, areas.c.contacts).where(areas.c.number.in_(numbers))
+        for cvr, text in connection.execute(wanted.order_by(areas.c.number.desc())):
+            contacts[cvr] = _first_contact(json.loads(text)) or contacts.get(cvr)
+    return Known(row.kind, row.depth_m, {cvr: one for cvr, one in contacts.items() if one})
+
+
+def _first_contact(by_purpose: Mapping[str, Any]) -> Contact | None:
+    found = (_contact(by_purpose[purpose]) for purpose in sorted(by_purpose))
+    return next((contact for contact in found if contact), None)
+
+
+def _contact(document: Any) -> Contact | None:
+    """Return a contact who can be reached, ``None`` for any other."""
+    if not isinstance(document, Mapping):
+        return None
+    texts = [str(document.get(name) or "") for name in ("name", "phone", "email")]
+    return Contact(*texts) if texts[1] or texts[2] else None
+
+
+def contact_of(answer: Answer, facts: Known) -> Contact | None:
+    """Return whom to ask about an owner's lines: as his answer says, else as the register does."""
+    told = answer.header.get("contact")
+    return Contact(**told) if told else facts.contacts.get(answer.owner_cvr)
+
+
+def page_facts(
+    filed: Enquiry,
+    facts: Known,
+    sequence: int,
+    precautions: Sequence[Precaution],
+    changes: Differences | None,
+) -> PageFacts:
+    """Return what the offline page tells beside the lines."""
+    answers = filed.answers
+    return PageFacts(
+        sequence=sequence,
+        valid_to=filed.valid_to,
+        planning=facts.kind == "planning",
+        emergency=facts.kind == "emergency",
+        sandbox=facts.sandbox,
+        due={a.owner_cvr: datetime.fromisoformat(a.due_at) for a in answers if a.due_at},
+        answered={a.owner_cvr: datetime.fromisoformat(a.answered_at) for a in answers if a.answered_at},
+        precautions=tuple(precautions),
+        changes=changes,
+    )
+
+
+def manifest_of(
+    filed: Enquiry,
+    facts: Known,
+    sequence: int,
+    features: Mapping[str, int],
+    precautions: Sequence[Precaution],
+    dangers: Sequence[Danger],
+    changes: Differences | None,
+    attachments: Mapping[str, Sequence[str]],
+    members: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what the package holds, for whom, and what is missing from it; nothing follows the clock.
+
+    Parameters
+    ----------
+    features
+        How many of each owner are in the package.
+    attachments
+        Names of each owner's attached files in the package.
+    """
+    missing = [answer for answer in filed.answers if not answer.status.final]
+    moments = [answer.answered_at for answer in filed.answers if answer.answered_at]
+    return {
+        "format": _FORMAT,
+        "number": filed.number,
+        "sequence": sequence,
+        "kind": facts.kind,
+        "sandbox": facts.sandbox,
+        "filed_at": filed.filed_at,
+        "as_of": max([filed.filed_at, *moments]),
+        "valid_to": timestamp(filed.valid_to),
+        "area_m2": round(filed.request.area_m2, 1),
+        "features": sum(features.values()),
+        "complete": not missing,
+        "missing": [answer.owner_cvr for answer in missing],
+        "completeness": _completeness(filed, facts, missing),
+        "owners": [
+            _owner(answer, facts, features.get(answer.owner_cvr, 0), attachments.get(answer.owner_cvr, ()))
+            for answer in filed.answers
+        ],
+        "dangers": [danger.to_json() for danger in dangers],
+        "precautions": [one.to_json(most_features=_FEATURES_TOLD) for one in precautions],
+        "changes": None if changes is None else {"since": sequence - 1, **changes.to_json()["counts"]},
+        "files": list(members),
+    }
+
+
+def _completeness(filed: Enquiry, facts: Known, missing: Sequence[Answer]) -> dict[str, Any]:
+    """State who has answered what and when, and who is missing until when."""
+    asked, gone = len(filed.answers), len(missing)
+    danish = f"Pakken er komplet: alle {asked} ledningsejere har svaret."
+    english = f"The package is complete: all {asked} owners have answered."
+    if missing:
+        danish = f"Pakken er ikke komplet: {gone} af {asked} ledningsejere har ikke svaret endnu."
+        english = f"The package is not complete: {gone} of {asked} owners have not answered yet."
+    return {
+        "asked": asked,
+        "answered": asked - gone,
+        "statement": {"da": danish, "en": english},
+        "missing": [
+            {
+                "cvr": answer.owner_cvr,
+                "name": answer.owner_name,
+                "status": str(answer.status),
+                "due_at": answer.due_at,
+                "expected_at": answer.header.get("expected_at"),
+                "contact": _contact_json(contact_of(answer, facts)),
+            }
+            for answer in missing
+        ],
+    }
+
+
+def _contact_json(contact: Contact | None) -> dict[str, str] | None:
+    if contact is None:
+        return None
+    return {"name": contact.name, "phone": contact.phone, "email": contact.email}
+
+
+def _owner(answer: Answer, facts: Known, features: int, attached: Sequence[str]) -> dict[str, Any]:
+    return {
+        "cvr": answer.owner_cvr,
+        "name": answer.owner_name,
+        "interest_areas": list(answer.interest_areas),
+        "status": str(answer.status),
+        "status_da": answer.status.danish,
+        "final": answer.status.final,
+        "features": features,
+        "answered_at": answer.answered_at,
+        "due_at": answer.due_at,
+        "version": answer.version,
+        "valid_to": answer.valid_to.isoformat() if answer.valid_to else None,
+        "supplementary_info": answer.header.get("supplementary_info"),
+        "contact": _contact_json(contact_of(answer, facts)),
+        "delivery": answer.delivery_id,
+        "attachments": list(attached),
+    }
