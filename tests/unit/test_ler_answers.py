@@ -320,6 +320,11 @@ class TestFaults:
             "<ler:type>station</ler:type></ler:Elkomponent></ler:ledningskomponentMember>"
         )
         assert codes(document(area), Severity.WARNING) == ["LER-GEOMETRY-CROSSES"]
+        only_checked = ler.read_answer(io.BytesIO(document(area)), owner_cvr=CVR).scan()
+        [told] = [f for f in only_checked.findings if f.code == "LER-GEOMETRY-CROSSES"]
+        assert told.feature_id
+        assert told.line
+        assert told.position
 
 
 class TestHostileInput:

@@ -448,8 +448,11 @@ def root_and_children(
             if root is not None:
                 if len(root) > 1:
                     for child in list(root)[:-1]:
-                        yield from _singly(child, plural)
-                        root.remove(child)
+                        if child.tag in plural:
+                            yield from _one_by_one(child)
+                        else:
+                            yield child
+                    del root[:-1]
                     pending = 0
                 if plural and len(root) and root[-1].tag in plural and len(root[-1]) > 1:
                     for one in list(root[-1])[:-1]:
@@ -469,13 +472,13 @@ def root_and_children(
             raise UnreadableFile(f"The document is not a {names}.")
         yield root
     for child in list(root):
-        yield from _singly(child, plural)
+        if child.tag in plural:
+            yield from _one_by_one(child)
+        else:
+            yield child
 
 
-def _singly(child: etree._Element, plural: frozenset[str]) -> Iterator[etree._Element]:
-    if child.tag not in plural:
-        yield child
-        return
+def _one_by_one(child: etree._Element) -> Iterator[etree._Element]:
     for one in list(child):
         yield _alone(one)
 

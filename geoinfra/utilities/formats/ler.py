@@ -38,6 +38,9 @@ _VERSIONS = {
     "2.1": "2.1.0",
     "2.2": "2.2.0",
 }
+_LOOK_EVERY = 64
+"""After how many members it is looked whether a batch is full."""
+_MOST_NAMES = 64
 _VERSION = re.compile(r"\d+(\.\d+){0,2}")
 
 
@@ -118,7 +121,8 @@ def _batches(
     """Read the features of an answer."""
     with intake.open() as file:
         watched = _Watched(file)
-        children = _document(watched, intake.limits)
+        names: dict[Any, str] = {}
+        children = _document(watched if reader.strict else file, intake.limits)
         root = next(children)
         reader.root(root)
         if header.contact is not None and header.contact.gml_id:
@@ -128,19 +132,28 @@ def _batches(
                 reader.schema.root_text(root)
             if reader.strict or len(member) != 1:
                 reader.child(member)
-            name = str(member.tag).rpartition("}")[2]
+            name = names.get(member.tag) or _remembered(names, member)
             if not name.endswith("Member"):
                 _check_stray(reader, member)
                 continue
             for element in member:
                 reader.feature(element, name)
-            yield from reader.full_batches()
+            if not number % _LOOK_EVERY:
+                yield from reader.full_batches()
     yield from reader.full_batches(1)
     reader.finish()
     if reader.strict and watched.comments:
         _refuse_comments(reader.report)
     _check_attachments(intake, reader)
     _check_content(header, reader.report, weight)
+
+
+def _remembered(names: dict[Any, str], member: etree._Element) -> str:
+    """Return the name of an element, and keep it under its tag while there are few of them."""
+    name = str(member.tag).rpartition("}")[2]
+    if len(names) < _MOST_NAMES:
+        names[member.tag] = name
+    return name
 
 
 class _Watched:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
+import numpy as np
 import shapely
 from lxml import etree
 
@@ -32,7 +33,7 @@ from geoinfra.utilities.model import (
     is_gml_id,
 )
 from geoinfra.utilities.quirks import Applied, FeatureQuirks, mended_code
-from geoinfra.utilities.shapes import Shape
+from geoinfra.utilities.shapes import Shape, wkb
 
 __all__ = ["Answer", "ElementReader", "FeatureRules", "Keep", "RuleFactory", "own_classes", "parse_datetime"]
 
@@ -302,6 +303,7 @@ class ElementReader:
         self._feature_id: str | None = None
         self._path = ""
         self._told = 0
+        self._areas: list[tuple[str | None, str, int | None, Shape]] = []
         self.files: list[tuple[str, str, int | None]] = []
 
     # -- findings
@@ -461,9 +463,20 @@ class ElementReader:
         self._feature_id = element.get(GML_ID)
         told = len(report.findings)
         shape = self._read_feature(element, member)
-        if shape is not None and len(report.findings) > told:
-            place = (shape.vertices[0], shape.vertices[1])
-            report.findings[told:] = [replace(one, position=place) for one in report.findings[told:]]
+        if shape is None:
+            return
+        if len(report.findings) > told:
+            self._place(told, shape)
+        if shape.kind in _AREAS:
+            self._areas.append((self._feature_id, f"{_local_name(element)}/geometri", _line(element), shape))
+            if len(self._areas) >= BATCH_ROWS:
+                self._check_areas()
+
+    def _place(self, told: int, shape: Shape) -> None:
+        """Give the findings made since there were `told` the place of their feature."""
+        findings = self.report.findings
+        place = (shape.vertices[0], shape.vertices[1])
+        findings[told:] = [replace(one, position=place) for one in findings[told:]]
 
     def _read_feature(self, element: etree._Element, member: str) -> Shape | None:
         found = self._classes.get(element.tag)
@@ -981,26 +994,26 @@ class ElementReader:
     def full_batches(self, minimum: int = BATCH_ROWS) -> Iterator[FeatureBatch]:
         """Yield the rows collected when there are at least `minimum`."""
         if len(self.rows) >= max(minimum, 1):
-            batch = self.rows.batch()
-            self._check_areas(batch)
-            yield batch
+            yield self.rows.batch()
 
-    def _check_areas(self, batch: FeatureBatch) -> None:
-        """Warn of polygons that cross themselves."""
-        areas = [i for i, wkb in enumerate(batch.geometry) if wkb is not None and wkb[1] in (3, 6)]
-        if not areas:
-            return
-        geometries = shapely.from_wkb([batch.geometry[i] for i in areas])
-        for row, valid in zip(areas, shapely.is_valid(geometries), strict=True):
-            if not valid:
-                self._feature_id = batch.columns["gml_id"][row]
-                self.add(
-                    Severity.WARNING,
-                    "LER-GEOMETRY-CROSSES",
-                    "The area crosses or touches itself.",
-                    "Fladen krydser eller rører sig selv.",
-                    path=f"{batch.columns['feature_class'][row]}/geometri",
-                )
+    def _check_areas(self) -> None:
+        """Warn of the areas held that cross themselves."""
+        held, self._areas = self._areas, []
+        geometries = shapely.from_wkb([_flat_wkb(shape) for *_, shape in held])
+        for (feature_id, path, line, shape), valid in zip(held, shapely.is_valid(geometries), strict=True):
+            if valid:
+                continue
+            self._feature_id = feature_id
+            told = len(self.report.findings)
+            self.add(
+                Severity.WARNING,
+                "LER-GEOMETRY-CROSSES",
+                "The area crosses or touches itself.",
+                "Fladen krydser eller rører sig selv.",
+                line=line,
+                path=path,
+            )
+            self._place(told, shape)
 
     def finish(self, *, extract: bool = False) -> None:
         """Check that every reference has its target; called when the document has been read.
@@ -1012,6 +1025,7 @@ class ElementReader:
             counted and remarked on once.
         """
         classes = catalogue().classes
+        self._check_areas()
         if self._rules is not None:
             self.report.extend(self._rules.finish())
         if self._quirks is not None:
@@ -1064,6 +1078,14 @@ def _readable(properties: Mapping[str, Any]) -> Mapping[str, Any]:
     if None not in properties.values():
         return properties
     return {name: value for name, value in properties.items() if value is not None}
+
+
+_AREAS = frozenset(("Polygon", "MultiPolygon"))
+
+
+def _flat_wkb(shape: Shape) -> bytes:
+    xy = np.frombuffer(shape.vertices, dtype=np.float64).reshape(-1, 3)[:, :2]
+    return wkb(shape.kind, shape.parts, np.ascontiguousarray(xy).tobytes())
 
 
 def _line(element: etree._Element) -> int | None:
