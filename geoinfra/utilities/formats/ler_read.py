@@ -557,10 +557,11 @@ class ElementReader:
                 self._unknown_child(entry, child)
                 continue
             position = field.position
-            if position < last:
-                self._out_of_order(entry, field, child)
-            else:
+            first = position > last
+            if first:
                 last = position
+            elif position < last:
+                self._out_of_order(entry, field, child)
             memory = field.memory
             if memory is not None:
                 xml_attributes = child.items()
@@ -585,7 +586,7 @@ class ElementReader:
                 values = properties.setdefault(name, [])
                 if value is not None:
                     values.append(value)
-            elif name in properties:
+            elif not first and name in properties:
                 self._path = f"{entry.name}/{name}"
                 self._twice(child, None)
             else:
