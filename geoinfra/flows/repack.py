@@ -15,14 +15,17 @@ import shapely
 from geoinfra.errors import Finding, GeoinfraError, Report, Severity
 from geoinfra.flows.package_files import DRAWINGS, MANIFEST, Attachment, Contents, write_package
 from geoinfra.presentation.check_report import report_text
+from geoinfra.presentation.offline_html import PageFacts
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.containment import with_container_geometry
+from geoinfra.utilities.enquiry import DIG_METHODS
 from geoinfra.utilities.formats.intake import Limits
 from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.formats.package import EnquiryInfo, Package, PackageArea, PackageOwner, read_package
 from geoinfra.utilities.formats.package_seal import SIGNATURE
 from geoinfra.utilities.formats.package_write import status_of
 from geoinfra.utilities.formats.request import DigRequest
+from geoinfra.utilities.precautions import evaluate
 
 __all__ = ["Repacked", "repack"]
 
@@ -112,6 +115,7 @@ def repack(
         numbers,
         None if _has_request(opened) else _dig_request(opened.enquiry),
         list(_attachments(opened)),
+        _page_facts(opened.enquiry, batches),
     )
     if opened.enquiry is None:
         report.add(_no_page())
@@ -208,6 +212,17 @@ def _dig_request(enquiry: EnquiryInfo | None) -> DigRequest | None:
         purpose=more.get("formaal_id", "99"),
         own_number=enquiry.number[:12],
     )
+
+
+def _page_facts(enquiry: EnquiryInfo | None, batches: Sequence[FeatureBatch]) -> PageFacts:
+    """Return the precautions of the dig; a method that is not known counts as any."""
+    area = shapely.from_wkb(enquiry.polygon) if enquiry else None
+    if enquiry is None or not isinstance(area, shapely.Polygon | shapely.MultiPolygon):
+        return PageFacts()
+    if area.is_empty or not area.is_valid:
+        return PageFacts()
+    methods = [method for method in enquiry.methods if method in DIG_METHODS]
+    return PageFacts(precautions=tuple(evaluate(methods or ["99"], None, area, batches)))
 
 
 # -- what is told

@@ -16,7 +16,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from html import escape
 from importlib.resources import files
@@ -29,35 +28,35 @@ import shapely
 from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidGeometry
+from geoinfra.presentation.offline_sections import (
+    ENGLISH_STATUS,
+    PageFacts,
+    both,
+    changes_section,
+    distances,
+    duties_section,
+    moment,
+    not_for_digging,
+    precautions_section,
+)
 from geoinfra.standards import standards_path
 from geoinfra.tables import FeatureBatch
-from geoinfra.utilities.differences import Differences
+from geoinfra.utilities.dangers import DANGEROUS, VERY_DANGEROUS, Danger, dangers
 from geoinfra.utilities.enquiry import DIG_METHODS, AnswerStatus
 from geoinfra.utilities.model import UTILITY_FEATURES
-from geoinfra.utilities.precautions import Precaution
 
 if TYPE_CHECKING:
     from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
 
 __all__ = ["PageFacts", "write_offline_html"]
 
-VERY_DANGEROUS, DANGEROUS, NOT_DANGEROUS = "meget farlig", "farlig", "ikke farlig"
+NOT_DANGEROUS = "ikke farlig"
 _COORDINATE_LIMIT_M = 1e7
 _SAFETY_TEXTS_OPEN = 6  # more than these are folded away
 _COLUMNS = tuple(column for column in UTILITY_FEATURES.public_columns if column.name != "properties")
 _PHONE = re.compile(r"[+0-9][0-9 ().-]{4,24}")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 
-_ENGLISH_STATUS = {
-    AnswerStatus.WAITING: "Not answered",
-    AnswerStatus.NO_LINES: "No lines in the dig area",
-    AnswerStatus.DELIVERED: "Information delivered",
-    AnswerStatus.WITHHELD: "Information is not given out",
-    AnswerStatus.MANUAL: "Taken out for manual handling",
-    AnswerStatus.POINTING_OUT: "To be pointed out on site - no information delivered",
-    AnswerStatus.POINTING_OUT_DELIVERED: "To be pointed out on site - information delivered",
-    AnswerStatus.DIRECT: "Sent by mail, outside this package",
-}
 _DUTY = {
     AnswerStatus.WAITING: (
         "Har ikke svaret. Grav ikke, før svaret foreligger. Kontakt ejeren.",
@@ -100,45 +99,12 @@ _ENGLISH_METHOD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PageFacts:
-    """What the page tells beside enquiry, owners and lines.
-
-    Attributes
-    ----------
-    sequence
-        Number of the package; 0 where there is none.
-    valid_to
-        Until when the lines may be used.
-    planning, sandbox
-        Not for digging: asked for planning only, or not real at all.
-    emergency
-        The dig had to begin before all could answer.
-    due, answered
-        For each owner (CVR number) until when he must answer, and when he did.
-    precautions
-        Of the dig; ``None`` where they were not worked out: the page does so then.
-    changes
-        What is otherwise than in the package before, ``None`` for a first one.
-    """
-
-    sequence: int = 0
-    valid_to: datetime | None = None
-    planning: bool = False
-    emergency: bool = False
-    sandbox: bool = False
-    due: Mapping[str, datetime] = field(default_factory=dict)
-    answered: Mapping[str, datetime] = field(default_factory=dict)
-    precautions: tuple[Precaution, ...] | None = None
-    changes: Differences | None = None
-
-
 def write_offline_html(
     target: BinaryIO,
     enquiry: EnquiryInfo,
     owners: Sequence[PackageOwner],
     batches: Sequence[FeatureBatch],
-    facts: PageFacts | None = None,  # noqa: ARG001
+    facts: PageFacts | None = None,
 ) -> None:
     """Write the page of one package as UTF-8.
 
@@ -152,22 +118,26 @@ def write_offline_html(
         Every owner with an interest in the dig area, in the order to show.
     batches
         Rows of ``utility-features``, geometry as 2D WKB in EPSG:25832.
+    facts
+        What else the page tells.
 
     Raises
     ------
     InvalidGeometry
         A coordinate is not finite, or lies more than 10,000 km from the origin.
     """
-    rows = _Rows.of(batches)
+    rows, facts = _Rows.of(batches), facts or PageFacts()
+    payload = _packed(_payload(enquiry, owners, rows))  # refuses what is no place
+    found = dangers(shapely.from_wkb(enquiry.polygon), batches)
     script, style = _part("offline_page.js"), _part("offline_page.css") + _supply_style()
-    heading = f"<span>{_both('Graveforespørgsel', 'Dig enquiry')}</span> {escape(enquiry.number)}"
+    heading = f"<span>{both('Graveforespørgsel', 'Dig enquiry')}</span> {escape(enquiry.number)}"
     page = _template().substitute(
         policy=_policy(script, style),
         title=escape(f"Graveforespørgsel {enquiry.number}"),
         heading=heading,
         style=style,
-        summary=_summary(enquiry, owners, rows),
-        data=_packed(_payload(enquiry, owners, rows)),
+        summary=_summary(enquiry, owners, rows, found, facts),
+        data=payload,
         script=script,
     )
     target.write(page.encode())
@@ -262,20 +232,26 @@ def _packed(payload: Mapping[str, Any]) -> str:
 # ------------------------------------------------------------------ what is read
 
 
-def _both(danish: str, english: str) -> str:
-    """Return a text in both languages, escaped; the style sheet shows one of them."""
-    return f'<span lang="da">{escape(danish)}</span><span lang="en">{escape(english)}</span>'
-
-
-def _summary(enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows) -> str:
+def _summary(
+    enquiry: EnquiryInfo,
+    owners: Sequence[PackageOwner],
+    rows: _Rows,
+    found: Sequence[Danger],
+    facts: PageFacts,
+) -> str:
     waits = [owner for owner in owners if _status(owner) in _DUTY]
+    names = {owner.cvr: owner.name for owner in owners}
     return "\n".join(
         [
-            _verdict(waits, rows),
-            _danger(owners, rows),
-            _missing(waits),
-            _owner_table(owners, rows),
-            _facts(enquiry),
+            not_for_digging(facts),
+            _verdict(owners, waits, rows, facts),
+            _danger(owners, rows, found),
+            _missing(waits, facts),
+            changes_section(facts.changes, facts.sequence, names),
+            precautions_section(facts.precautions or (), names),
+            _owner_table(owners, rows, facts),
+            duties_section(facts),
+            _facts(enquiry, facts),
         ]
     )
 
@@ -285,28 +261,50 @@ def _status(owner: PackageOwner) -> AnswerStatus:
     return _STATUS_OF_DANISH.get(owner.status, AnswerStatus.WAITING)
 
 
-def _verdict(waits: Sequence[PackageOwner], rows: _Rows) -> str:
+def _verdict(
+    owners: Sequence[PackageOwner], waits: Sequence[PackageOwner], rows: _Rows, facts: PageFacts
+) -> str:
     """Say in one sentence whether digging may start."""
+    silent = sum(not _status(owner).final for owner in owners)
     if waits:
-        count = len(waits)
-        text = _both(
+        kind, count = "stop", len(waits)
+        text = both(
             f"Grav ikke endnu: {count} {'ledningsejer mangler' if count == 1 else 'ledningsejere mangler'}.",
             f"Do not dig yet: {count} {'owner is' if count == 1 else 'owners are'} outstanding.",
         )
-        kind = "stop"
-        rule = _both(
+        rule = both(
             "Grav ikke, før alle ledningsejere har svaret, og påvisning er sket, hvor ejeren kræver det.",
             "Do not dig before all owners have answered and pointed out their lines where they demand it.",
         )
     else:
         kind = "care" if _hazards(rows)["lines", VERY_DANGEROUS] else "ready"
-        text = _both("Alle ledningsejere har svaret.", "All owners have answered.")
-        rule = _both(
+        text = both("Alle ledningsejere har svaret.", "All owners have answered.")
+        rule = both(
             "Grav kun inden for graveområdet. Find ledningerne med håndkraft, før maskinen kommer tæt på.",
             "Dig inside the dig area only. Find the lines by hand before the machine comes close.",
         )
+    if facts.planning or facts.sandbox:
+        kind = "stop"
+    told = _completeness(len(owners), silent, facts)
     expired = '<p id="expired" hidden></p>'
-    return f'<section class="verdict {kind}" role="alert"><h2>{text}</h2><p>{rule}</p>{expired}</section>'
+    return (
+        f'<section class="verdict {kind}" role="alert"><h2>{text}</h2><p>{rule}</p>{told}{expired}</section>'
+    )
+
+
+def _completeness(asked: int, silent: int, facts: PageFacts) -> str:
+    """Say which package this is and how many have answered."""
+    if not facts.sequence:
+        return ""
+    number, answered = facts.sequence, asked - silent
+    return (
+        "<p><b>"
+        + both(
+            f"Pakke {number} er {'ikke ' if silent else ''}komplet: {answered} af {asked} har svaret.",
+            f"Package {number} is {'not ' if silent else ''}complete: {answered} of {asked} have answered.",
+        )
+        + "</b></p>"
+    )
 
 
 def _hazards(rows: _Rows) -> Counter[tuple[str, str]]:
@@ -324,11 +322,11 @@ _HAZARD_TILES = (
 )
 
 
-def _danger(owners: Sequence[PackageOwner], rows: _Rows) -> str:
+def _danger(owners: Sequence[PackageOwner], rows: _Rows, found: Sequence[Danger]) -> str:
     count, tiles = _hazards(rows), []
     for hazard, name, danish, english in _HAZARD_TILES:
         lines, components = count["lines", hazard], count["components", hazard]
-        words = _both(
+        words = both(
             f"{lines} {'ledning' if lines == 1 else 'ledninger'}, {components} "
             f"{'komponent' if components == 1 else 'komponenter'}",
             f"{lines} {'line' if lines == 1 else 'lines'}, {components} "
@@ -336,35 +334,34 @@ def _danger(owners: Sequence[PackageOwner], rows: _Rows) -> str:
         )
         empty = "" if lines or components else " empty"
         tiles.append(
-            f'<li class="{name}{empty}"><b>{lines + components}</b><span>{_both(danish, english)}</span>'
+            f'<li class="{name}{empty}"><b>{lines + components}</b><span>{both(danish, english)}</span>'
             f"<small>{words}</small></li>"
         )
     return (
-        f'<section id="danger"><h2>{_both("Fare", "Danger")}</h2><ul class="tiles">{"".join(tiles)}</ul>'
-        f"{_dangerous_owners(owners, rows)}{_safety_texts(owners, rows)}</section>"
+        f'<section id="danger"><h2>{both("Fare", "Danger")}</h2><ul class="tiles">{"".join(tiles)}</ul>'
+        f"{_dangerous_owners(owners, found)}{_safety_texts(owners, rows)}</section>"
     )
 
 
-def _dangerous_owners(owners: Sequence[PackageOwner], rows: _Rows) -> str:
-    """List whose dangerous features there are, by supply."""
-    names = {owner.cvr: owner.name for owner in owners}
-    columns = (rows.columns[name] for name in ("owner_cvr", "supply", "hazard"))
-    found = Counter(key for key in zip(*columns, strict=True) if key[2] in (VERY_DANGEROUS, DANGEROUS))
-    if not found:
-        return ""
+def _dangerous_owners(owners: Sequence[PackageOwner], found: Sequence[Danger]) -> str:
+    """List whose dangerous features there are, by supply, how near they come and whom to call."""
+    known = {owner.cvr: owner for owner in owners}
     supplies = {supply["key"]: supply for supply in _supplies()}
     items = []
-    for (cvr, supply, hazard), number in sorted(
-        found.items(), key=lambda item: (item[0][2] != VERY_DANGEROUS, -item[1], str(item[0]))
-    ):
-        known = supplies.get(supply or "unknown", supplies["unknown"])
-        kind = "very" if hazard == VERY_DANGEROUS else "dangerous"
-        words = _both("meget farlige" if kind == "very" else "farlige", _hazard_english(hazard))
+    for danger in found:
+        supply = supplies.get(danger.supply, supplies["unknown"])
+        kind = "very" if danger.hazard == VERY_DANGEROUS else "dangerous"
+        plural = "" if danger.count == 1 else "e"
+        words = both(f"{danger.hazard}{plural}", _hazard_english(danger.hazard))
+        owner = known.get(danger.owner_cvr)
+        name = owner.name if owner else danger.owner_cvr
+        contact = _contact(owner) if owner else ""
         items.append(
-            f'<li><i class="swatch supply-{known["key"]}"></i><span><b>{escape(names.get(cvr, cvr))}</b> '
-            f'{_both(known["da"], known["en"])}</span><em class="{kind}">{number} {words}</em></li>'
+            f'<li><i class="swatch supply-{supply["key"]}"></i><span><b>{escape(name)}</b> '
+            f"{both(supply['da'], supply['en'])}<small>{distances(danger)}</small>{contact}</span>"
+            f'<em class="{kind}">{danger.count} {words}</em></li>'
         )
-    return f'<ul class="rows">{"".join(items)}</ul>'
+    return f'<ul class="rows">{"".join(items)}</ul>' if items else ""
 
 
 def _hazard_english(hazard: str) -> str:
@@ -387,33 +384,46 @@ def _safety_texts(owners: Sequence[PackageOwner], rows: _Rows) -> str:
         f"<li>{escape(text)} <small>{escape(', '.join(sorted(who)))} · {who.total()}</small></li>"
         for text, who in ranked
     ]
-    title = _both("Ejernes sikkerhedshensyn", "Safety notes of the owners")
+    title = both("Ejernes sikkerhedshensyn", "Safety notes of the owners")
     shown = f'<h3>{title}</h3><ul class="notes">{"".join(items[:_SAFETY_TEXTS_OPEN])}</ul>'
     more = items[_SAFETY_TEXTS_OPEN:]
     if not more:
         return shown
-    label = _both(f"{len(more)} flere", f"{len(more)} more")
+    label = both(f"{len(more)} flere", f"{len(more)} more")
     return f'{shown}<details><summary>{label}</summary><ul class="notes">{"".join(more)}</ul></details>'
 
 
-def _missing(waits: Sequence[PackageOwner]) -> str:
+def _missing(waits: Sequence[PackageOwner], facts: PageFacts) -> str:
     if not waits:
         return ""
     items = []
     for owner in waits:
         expected = ""
         if owner.expected_at:
-            moment = _moment(owner.expected_at)
-            expected = f"<p>{_both(f'Svar ventes {moment}.', f'Answer expected {moment}.')}</p>"
+            danish, english = moment(owner.expected_at)
+            expected = f"<p>{both(f'Svar ventes {danish}.', f'Answer expected {english}.')}</p>"
         note = (
             f"<blockquote>{escape(owner.supplementary_info)}</blockquote>" if owner.supplementary_info else ""
         )
         items.append(
-            f"<li><h3>{escape(owner.name)}</h3>{_chip(owner)}<p>{_both(*_DUTY[_status(owner)])}</p>"
-            f"{expected}{note}{_contact(owner)}</li>"
+            f"<li><h3>{escape(owner.name)}</h3>{_chip(owner)}<p>{both(*_DUTY[_status(owner)])}</p>"
+            f"{_due(owner, facts)}{expected}{note}{_contact(owner)}</li>"
         )
-    title = _both("Det mangler du", "What is missing")
+    title = both("Det mangler du", "What is missing")
     return f'<section id="missing"><h2>{title}</h2><ul class="cards">{"".join(items)}</ul></section>'
+
+
+def _due(owner: PackageOwner, facts: PageFacts) -> str:
+    """Say until when an owner must answer; the page's script marks what has passed."""
+    due = facts.due.get(owner.cvr)
+    status = _status(owner)
+    if due is None or (status.final and status is not AnswerStatus.DIRECT):
+        return ""
+    danish, english = moment(due)
+    return (
+        f'<p class="due" data-due="{due:%Y-%m-%dT%H:%M:%SZ}">'
+        f"{both(f'Frist efter loven: {danish}', f'Due by law: {english} (Danish time)')}</p>"
+    )
 
 
 _CHIP = {
@@ -426,7 +436,7 @@ _CHIP = {
 
 def _chip(owner: PackageOwner) -> str:
     status = _status(owner)
-    words = _both(owner.status, _ENGLISH_STATUS[status])
+    words = both(owner.status, ENGLISH_STATUS[status])
     return f'<span class="chip {_CHIP.get(status, "stop")}">{words}</span>'
 
 
@@ -434,7 +444,7 @@ def _contact(owner: PackageOwner) -> str:
     """Return name, telephone and mail; only a well-formed number or address becomes a link."""
     contact = owner.contact
     if contact is None:
-        return f'<p class="contact">{_both("Ingen kontakt oplyst", "No contact stated")}</p>'
+        return f'<p class="contact">{both("Ingen kontakt oplyst", "No contact stated")}</p>'
     phone, mail = _dialled(contact.phone), _mail(contact.email)
     shown = [escape(contact.name)]
     shown.append(f'<a href="tel:{phone}">{escape(contact.phone)}</a>' if phone else escape(contact.phone))
@@ -466,20 +476,20 @@ def _owner_cell(owner: PackageOwner) -> str:
 
 
 def _number_cell(heading: tuple[str, str], number: int, kind: str) -> str:
-    label = f'<span class="label">{_both(*heading)}</span>'
+    label = f'<span class="label">{both(*heading)}</span>'
     return f'<td class="number {kind if number else "none"}">{label}{number}</td>'
 
 
 def _valid_cell(owner: PackageOwner) -> str:
     valid = owner.valid_to.isoformat() if owner.valid_to else ""
-    label = f'<span class="label">{_both(*_OWNER_HEADS[5])}</span>'
+    label = f'<span class="label">{both(*_OWNER_HEADS[5])}</span>'
     return f'<td class="valid" data-valid-to="{valid}">{label}{valid or "–"}</td>'
 
 
-def _owner_table(owners: Sequence[PackageOwner], rows: _Rows) -> str:
+def _owner_table(owners: Sequence[PackageOwner], rows: _Rows, facts: PageFacts) -> str:
     total = Counter(rows.columns["owner_cvr"])
     risk = Counter(zip(rows.columns["owner_cvr"], rows.columns["hazard"], strict=True))
-    head = "".join(f'<th scope="col">{_both(*names)}</th>' for names in _OWNER_HEADS)
+    head = "".join(f'<th scope="col">{both(*names)}</th>' for names in _OWNER_HEADS)
     body = []
     for owner in owners:
         numbers = (total[owner.cvr], risk[owner.cvr, VERY_DANGEROUS], risk[owner.cvr, DANGEROUS])
@@ -490,20 +500,23 @@ def _owner_table(owners: Sequence[PackageOwner], rows: _Rows) -> str:
             )
         )
         body.append(
-            f"<tr>{_owner_cell(owner)}<td>{_chip(owner)}</td>{''.join(counts)}{_valid_cell(owner)}</tr>"
+            f"<tr>{_owner_cell(owner)}<td>{_chip(owner)}{_when(owner, facts)}</td>"
+            f"{''.join(counts)}{_valid_cell(owner)}</tr>"
         )
-    title = _both(f"Ledningsejere ({len(owners)})", f"Owners ({len(owners)})")
+    title = both(f"Ledningsejere ({len(owners)})", f"Owners ({len(owners)})")
     return (
         f'<section id="owners"><h2>{title}</h2><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></section>"
     )
 
 
-def _moment(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M %Z}".strip() if time else ""
+def _when(owner: PackageOwner, facts: PageFacts) -> str:
+    """Say when an owner answered."""
+    at = facts.answered.get(owner.cvr)
+    return f"<small>{both(*moment(at))}</small>" if at else ""
 
 
-def _facts(enquiry: EnquiryInfo) -> str:
+def _facts(enquiry: EnquiryInfo, facts: PageFacts) -> str:
     danish = [DIG_METHODS.get(number, number) for number in enquiry.methods]
     english = [_ENGLISH_METHOD.get(number, number) for number in enquiry.methods]
     if enquiry.methods_other:
@@ -511,21 +524,29 @@ def _facts(enquiry: EnquiryInfo) -> str:
         english.append(enquiry.methods_other)
     period_to = enquiry.period_to.isoformat()
     area_m2 = f"{shapely.area(shapely.from_wkb(enquiry.polygon)):.0f}"
-    facts = [
+    listed = [
         (("Nummer", "Number"), escape(enquiry.number)),
         (
             ("Periode", "Period"),
             f'<span data-period-to="{period_to}">{enquiry.period_from} – {period_to}</span>',
         ),
         (("Graveareal", "Dig area"), f"{area_m2} m²"),
-        (("Gravemetode", "Dig method"), _both(", ".join(danish), ", ".join(english))),
+        (("Gravemetode", "Dig method"), both(", ".join(danish), ", ".join(english))),
         (("Beskrivelse", "Description"), escape(enquiry.description)),
-        (("Oprettet", "Created"), escape(_moment(enquiry.created_at))),
+        (("Oprettet", "Created"), both(*moment(enquiry.created_at)) if enquiry.created_at else ""),
+        (("Må bruges til", "May be used until"), _until(facts)),
+        (("Pakke", "Package"), str(facts.sequence) if facts.sequence else ""),
         (("Koordinater", "Coordinates"), "ETRS89 / UTM 32N (EPSG:25832)"),
     ]
-    items = "".join(f"<dt>{_both(*name)}</dt><dd>{value}</dd>" for name, value in facts if value)
-    title = _both("Forespørgslen", "The enquiry")
+    items = "".join(f"<dt>{both(*name)}</dt><dd>{value}</dd>" for name, value in listed if value)
+    title = both("Forespørgslen", "The enquiry")
     return f'<section id="enquiry"><h2>{title}</h2><dl>{items}</dl></section>'
+
+
+def _until(facts: PageFacts) -> str:
+    if facts.valid_to is None:
+        return ""
+    return f'<span data-until="{facts.valid_to:%Y-%m-%dT%H:%M:%SZ}">{both(*moment(facts.valid_to))}</span>'
 
 
 # ------------------------------------------------------------------ parts of the page

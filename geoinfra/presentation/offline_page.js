@@ -59,6 +59,16 @@
     return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
   };
 
+  /** Mark deadlines of owners that have passed. */
+  const markPassed = () => {
+    const now = new Date().toISOString();
+    for (const line of document.querySelectorAll("[data-due]")) {
+      if (line.dataset.due >= now) continue;
+      line.classList.add("expired");
+      line.append(both(" – overskredet. Ring til ejeren.", " – passed. Call the owner."));
+    }
+  };
+
   /** Mark in red what has run out by today; the file itself does not know the day. */
   const markExpired = () => {
     const today = localDay();
@@ -77,12 +87,16 @@
       period.classList.add("expired");
       period.append(element("b", "", both(" udløbet", " is over")));
     }
+    markPassed();
     const warning = byId("expired");
     if (owners) warning.append(both(
       `Oplysninger fra ${owners} ledningsejer${owners === 1 ? "" : "e"} er udløbet. Hent nye, før du graver. `,
       `Information from ${owners} owner${owners === 1 ? "" : "s"} has expired. Get new before you dig. `));
-    if (over) warning.append(both("Graveperioden er slut.", "The dig period is over."));
-    warning.hidden = !owners && !over;
+    if (over) warning.append(both("Graveperioden er slut. ", "The dig period is over. "));
+    const until = document.querySelector("[data-until]");
+    const gone = until && until.dataset.until < new Date().toISOString();
+    if (gone) warning.append(both("Pakken må ikke bruges længere. Spørg igen.", "The package may not be used any more. Ask again."));
+    warning.hidden = !owners && !over && !gone;
     if (!warning.hidden) warning.parentElement.classList.add("stop");
   };
 
@@ -1045,6 +1059,16 @@
     });
     byId("locate").hidden = !("geolocation" in navigator);
 
+    /** Names of features in the text lead to the map. */
+    for (const name of document.querySelectorAll("[data-feature]")) {
+      const [cvr] = name.dataset.feature.split(".", 1), f = find(cvr, name.dataset.feature.slice(cvr.length + 1));
+      if (f < 0) continue;
+      const button = element("button", "feature", ...name.childNodes);
+      button.type = "button";
+      button.addEventListener("click", () => { byId("map").scrollIntoView(); reveal(f); });
+      name.replaceWith(button);
+    }
+
     byId("stage").hidden = false;
     buildFilters();
     translateAttributes();
@@ -1052,6 +1076,10 @@
     showDig();
     new ResizeObserver(resize).observe(canvas);
   };
+
+  window.addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("main details")) part.open = true;
+  });
 
   const begin = async () => {
     byId("language").hidden = false;

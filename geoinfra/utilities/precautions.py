@@ -198,7 +198,7 @@ def _rule(entry: Mapping[str, Any]) -> PrecautionRule:
 def evaluate(
     methods: Sequence[str],
     depth_m: float | None,
-    polygon: shapely.Polygon,
+    polygon: shapely.Polygon | shapely.MultiPolygon,
     batches: Iterable[FeatureBatch],
 ) -> list[Precaution]:
     """Return the precautions of a dig, the heaviest and then the nearest first.
@@ -241,7 +241,9 @@ def _near(feature: NearFeature) -> tuple[float, str]:
     return (-1.0 if feature.distance_m is None else feature.distance_m, feature.feature_id)
 
 
-def _require_dig(methods: Sequence[str], depth_m: float | None, polygon: shapely.Polygon) -> None:
+def _require_dig(
+    methods: Sequence[str], depth_m: float | None, polygon: shapely.Polygon | shapely.MultiPolygon
+) -> None:
     if not methods or any(method not in DIG_METHODS for method in methods):
         known = ", ".join(f"{number} {name}" for number, name in DIG_METHODS.items())
         raise InvalidInput("A dig method is missing or unknown.", hint=f"Methods are: {known}.")
@@ -259,7 +261,7 @@ def _method_meets(rule: PrecautionRule, methods: Sequence[str]) -> bool:
 class _Area:
     """The dig area, indexed for distances from many features."""
 
-    def __init__(self, polygon: shapely.Polygon) -> None:
+    def __init__(self, polygon: shapely.Polygon | shapely.MultiPolygon) -> None:
         self._polygon = polygon
         shapely.prepare(polygon)
         rings = shapely.get_rings(polygon)

@@ -128,7 +128,9 @@ def test_hazards_are_counted_and_named_with_their_owner() -> None:
     assert "3Meget farlig3 ledninger, 0 komponenter" in danger
     assert "1Farlig1 ledning, 0 komponenter" in danger
     assert "2Fareklasse ikke oplyst0 ledninger, 2 komponenter" in danger
-    assert "Byens Gas Gas3 meget farlige" in danger
+    assert "Byens Gas Gas3 i graveområdet, nærmest 0,15 m fra midten" in danger
+    assert "3 meget farlige" in danger
+    assert "1 farligE" in danger  # in the singular, and then the next heading
 
 
 def test_a_safety_note_stands_once_with_its_owner() -> None:
