@@ -89,6 +89,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.include_router(services.enquiries.router)
     app.include_router(services.enquiries.channels_router)
+    app.include_router(services.enquiries.differences_router)
     app.include_router(services.enquiries.keys_router)
     _add_health(app)
     _add_config(app, PresentCatalogue(opened))

@@ -1,4 +1,4 @@
-"""Commands on signatures: verify a package, and the keys that sign packages."""
+"""Commands on finished packages: verify one, compare two, and the keys that sign them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import orjson
 import typer
 
 from geoinfra.access import Access, Role
-from geoinfra.cli.commands import StoreAddress, app, err, out
+from geoinfra.cli.commands import StoreAddress, app, out, utilities
 from geoinfra.errors import GeoinfraError, InvalidInput
 
 if TYPE_CHECKING:
+    from geoinfra.utilities.differences import Change, Differences
     from geoinfra.utilities.formats.package_seal import Verification
     from geoinfra.utilities.signatures import PublicKey
 
-__all__ = ["key_app", "verify_command"]
+__all__ = ["diff_command", "key_app", "verify_command"]
 
 WELL_KNOWN: Final = "/.well-known/geoinfra-keys.json"
 _MOST_BYTES = 256 * 1024
@@ -116,19 +117,73 @@ def _answer(address: str) -> bytes:
 def _tell(done: Verification) -> None:
     for finding in done.report.findings:
         place = f" {finding.path}:" if finding.path else ""
-        err.print(f"{finding.severity}{place} {finding.message}", markup=False, highlight=False)
+        typer.echo(_plain(f"{finding.severity}{place} {finding.message}"), err=True)
     if not done.valid:
-        err.print("The package is NOT valid. Do not dig by it.", markup=False)
+        typer.echo("The package is NOT valid. Do not dig by it.", err=True)
         return
     told = done.manifest or {}
-    out.print(
+    typer.echo(
         f"Valid: package {told.get('sequence', '')} of {told.get('number', '')}, "
-        f"{done.report.features} files, signed with key {done.key_id} ({done.key_state}).",
-        markup=False,
-        highlight=False,
+        f"{done.report.features} files, signed with key {done.key_id} ({done.key_state})."
     )
     if missing := told.get("missing"):
-        out.print(f"It is not complete: {len(missing)} owners have not answered.", highlight=False)
+        typer.echo(f"It is not complete; owners who have not answered: {', '.join(missing)}.")
+
+
+@utilities.command("diff")
+def diff_command(
+    before: Annotated[Path, typer.Argument(exists=True, help="LER answer, package or table.")],
+    after: Annotated[Path, typer.Argument(exists=True, help="The same at a later time.")],
+    owner: Annotated[str | None, typer.Option("--owner", help="CVR number: only this owner.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
+) -> None:
+    """Tell which lines were added, removed and changed between two files; exit 1 when any were."""
+    from geoinfra.flows.differences import file_differences
+    from geoinfra.utilities.model import require_cvr
+
+    if owner is not None:
+        try:
+            require_cvr(owner)
+        except InvalidInput as error:
+            raise typer.BadParameter(error.message, param_hint="--owner") from error
+    found = file_differences(before, after, owner_cvr=owner)
+    if as_json:
+        typer.echo(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2))
+    else:
+        _tell_differences(found)
+    if not found.none:
+        raise typer.Exit(1)
+
+
+def _plain(text: str) -> str:
+    """Return a text that cannot steer a terminal; names in it come from strangers."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _tell_differences(found: Differences) -> None:
+    for sign, changes in (("-", found.removed), ("~", found.changed), ("+", found.added)):
+        for one in changes:
+            typer.echo(_plain(f"{sign} {one.feature_class} {one.feature_id}{_how(one)}"))
+    typer.echo(
+        f"{len(found.added)} added, {len(found.removed)} removed, {len(found.changed)} changed, "
+        f"{found.unchanged} as before."
+    )
+
+
+def _how(one: Change) -> str:
+    """Say what changed of a feature."""
+    said = [] if one.moved_m is None else [f"moved {one.moved_m} m"]
+    if one.moved_m is None and one.reshaped:
+        said.append("another geometry")
+    if one.raised_m is not None:
+        said.append(f"height changed {one.raised_m} m")
+    said += [f"{name}: {_short(a)} -> {_short(b)}" for name, (a, b) in one.attributes.items()]
+    return f": {', '.join(said)}" if said else ""
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else orjson.dumps(value).decode()
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @key_app.command("rotate")

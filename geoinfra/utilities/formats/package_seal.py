@@ -426,7 +426,7 @@ class _Strict(_Box):
         size = file.seek(0, os.SEEK_END)
         directory, count = self._ending(size)
         if count > limits.max_zip_members:
-            raise UnreadableFile(f"The zip has more than {limits.max_zip_members:,} members.")
+            raise _Broken(size, "it has more members than a package may have")
         if not 0 < size - directory <= _MOST_DIRECTORY_BYTES:
             raise _Broken(size, "the directory has no possible size")
         self.entries: list[_Entry] = []
