@@ -105,6 +105,7 @@ def _answer(address: str) -> bytes:
         with urllib.request.build_opener(NoRedirect).open(address, timeout=_PATIENCE_S) as answer:
             return bytes(answer.read(_MOST_BYTES + 1))
     except urllib.error.HTTPError as error:
+        error.close()
         raise GeoinfraError(f"{address} answers {error.code}.", hint="Is that the service?") from None
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
@@ -215,7 +216,7 @@ def list_command(
         return
     for one in keys:
         state = f"retired {one.retired_at}" if one.retired_at else "signs"
-        out.print(f"{one.key_id}  made {one.created_at}  {state}", highlight=False)
+        typer.echo(f"{one.key_id}  made {one.created_at}  {state}")
 
 
 @key_app.command("export")

@@ -76,7 +76,7 @@ def manifest_differences(
             standings.append(standing)
         deliveries = one.get("delivery"), other.get("delivery")
         if deliveries[0] == deliveries[1]:
-            same += other.get("features") or 0
+            same += one.get("features") or 0
             continue
         for delivery_id, wanted in zip(deliveries, read, strict=True):
             if delivery_id:
