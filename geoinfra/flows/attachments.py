@@ -11,7 +11,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
+from pathlib import PurePosixPath
 from typing import Any
+from unicodedata import normalize
 from xml.sax.saxutils import unescape
 
 import orjson
@@ -141,14 +144,27 @@ def in_package(
     found: dict[str, list[Attachment]] = {}
     for owner, paths in named.items():
         kept = records.get(delivery_of.get(owner, ""), {})
-        files = [
-            Attachment(f"{folder_of(owner)}/{path}", _opener(store, kept[path]["blob"]))
-            for path in paths
-            if path in kept
-        ]
+        names = _names(folder_of(owner), [path for path in paths if path in kept])
+        files = [Attachment(name, _opener(store, kept[path]["blob"]), path) for path, name in names.items()]
         if files:
             found[owner] = files
     return found
+
+
+def _names(folder: str, paths: Sequence[str]) -> dict[str, str]:
+    """Return path -> name in the package; names stay apart also where case or accents make no difference."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for path in paths:
+        name, place = f"{folder}/{path}", PurePosixPath(path)
+        for number in count(2):
+            seen = normalize("NFKC", name).casefold()
+            if seen not in taken:
+                break
+            name = f"{folder}/{place.with_name(f'{place.stem}~{number}{place.suffix}')}"
+        taken.add(seen)
+        names[path] = name
+    return names
 
 
 def _opener(store: Store, blob: str) -> Callable[[], Any]:

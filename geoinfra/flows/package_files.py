@@ -45,10 +45,13 @@ class Attachment:
         Its path in the package.
     open
         Opens its bytes.
+    path
+        What the owner calls it (``sti``), where that is another name.
     """
 
     name: str
     open: Callable[[], AbstractContextManager[IO[bytes]]]
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def manifest_of(
     precautions: Sequence[Precaution],
     dangers: Sequence[Danger],
     changes: Differences | None,
-    attachments: Mapping[str, Sequence[str]],
+    attachments: Mapping[str, Mapping[str, str]],
     members: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what the package holds, for whom, and what is missing from it; nothing follows the clock.
@@ -121,7 +121,7 @@ def manifest_of(
     features
         How many of each owner are in the package.
     attachments
-        Names of each owner's attached files in the package.
+        For each owner the names of attached files in the package, and what he calls them.
     """
     missing = [answer for answer in filed.answers if not answer.status.final]
     moments = [answer.answered_at for answer in filed.answers if answer.answered_at]
@@ -140,7 +140,7 @@ def manifest_of(
         "missing": [answer.owner_cvr for answer in missing],
         "completeness": _completeness(filed, facts, missing),
         "owners": [
-            _owner(answer, facts, features.get(answer.owner_cvr, 0), attachments.get(answer.owner_cvr, ()))
+            _owner(answer, facts, features.get(answer.owner_cvr, 0), attachments.get(answer.owner_cvr, {}))
             for answer in filed.answers
         ],
         "dangers": [danger.to_json() for danger in dangers],
@@ -182,7 +182,7 @@ def _contact_json(contact: Contact | None) -> dict[str, str] | None:
     return {"name": contact.name, "phone": contact.phone, "email": contact.email}
 
 
-def _owner(answer: Answer, facts: Known, features: int, attached: Sequence[str]) -> dict[str, Any]:
+def _owner(answer: Answer, facts: Known, features: int, attached: Mapping[str, str]) -> dict[str, Any]:
     return {
         "cvr": answer.owner_cvr,
         "name": answer.owner_name,
@@ -198,5 +198,5 @@ def _owner(answer: Answer, facts: Known, features: int, attached: Sequence[str])
         "supplementary_info": answer.header.get("supplementary_info"),
         "contact": _contact_json(contact_of(answer, facts)),
         "delivery": answer.delivery_id,
-        "attachments": list(attached),
+        "attachments": [{"name": name, "path": path} for name, path in attached.items()],
     }

@@ -142,7 +142,7 @@ def _write_zip(
         page_facts(filed, facts, sequence, precautions, changes),
     )
     features = {owner: sum(map(len, owned)) for owner, owned in rows.items()}
-    attached = {owner: [file.name for file in owned] for owner, owned in kept.items()}
+    attached = {owner: {file.name: file.path for file in owned} for owner, owned in kept.items()}
     found = dangers(asked.polygon, batches)
     return package_files.write_package(
         path,
