@@ -84,8 +84,10 @@ class Contents:
 type Manifest = Callable[[list[dict[str, Any]]], dict[str, Any]]
 """Makes the manifest out of the list of files (name, size, SHA-256)."""
 
-DRAWINGS = ("geojson", "html", "gpkg", "dxf")
-"""Files made of the features beside the documents of LER."""
+DRAWINGS = ("geojson", "gpkg", "html", "dxf")
+"""Files made of the features beside the documents of LER: data first, then what is drawn of them."""
+
+_DATA = DRAWINGS[:2]
 
 
 def write_package(
@@ -127,18 +129,22 @@ def write_package(
         ThreadPoolExecutor(1) as worker,
         zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        made = worker.submit(_make_drawings, Path(folder), contents, beside, left_out)
+        made = {name: worker.submit(_make_drawing, Path(folder), contents, name, left_out) for name in beside}
+
+        def add(names: Iterable[str]) -> None:
+            for name in names:
+                if name in made:
+                    _copy_drawing(archive, members, made[name].result())
+                else:
+                    with _member(archive, members, _NAMES[name], large=_is_large(contents)) as file:
+                        _write_drawing(name, file, contents)
+
         _write_documents(archive, members, contents)
-        for name in wanted:
-            if name not in beside:
-                with _member(archive, members, _NAMES[name], large=_is_large(contents)) as file:
-                    _write_drawing(name, file, contents)
-        progress(0.5, "GML")
-        for drawing in made.result():
-            large = drawing.stat().st_size > _LARGE_BYTES
-            with _member(archive, members, drawing.name, large=large) as file, drawing.open("rb") as source:
-                shutil.copyfileobj(source, file, _COPY_BYTES)
+        progress(0.3, "GML")
+        add(name for name in wanted if name in _DATA)
         _write_attachments(archive, members, contents.attachments)
+        progress(0.6, "data")
+        add(name for name in wanted if name not in _DATA)
         for name, text in texts().items():
             with _member(archive, members, name) as file:
                 file.write(text.encode())
@@ -166,25 +172,31 @@ _NAMES = {
 }
 
 
-def _make_drawings(
+def _make_drawing(
     folder: Path,
     contents: Contents,
-    wanted: Iterable[str],
+    name: str,
     left_out: Callable[[str, GeoinfraError], None] | None,
-) -> list[Path]:
-    """Write drawings into a folder, in a thread beside the documents, which mostly compress."""
-    made: list[Path] = []
-    for name in wanted:
-        path = folder / _NAMES[name]
-        try:
-            _write_drawing(name, path, contents)
-        except GeoinfraError as error:
-            if left_out is None:
-                raise
-            left_out(path.name, error)
-        else:
-            made.append(path)
-    return made
+) -> Path | None:
+    """Write a drawing into a folder, in a thread beside the documents, which mostly compress."""
+    path = folder / _NAMES[name]
+    try:
+        _write_drawing(name, path, contents)
+    except GeoinfraError as error:
+        if left_out is None:
+            raise
+        left_out(path.name, error)
+        return None
+    return path
+
+
+def _copy_drawing(archive: zipfile.ZipFile, members: list[dict[str, Any]], drawing: Path | None) -> None:
+    """Copy a drawing into the zip; there is none when it was left out."""
+    if drawing is None:
+        return
+    large = drawing.stat().st_size > _LARGE_BYTES
+    with _member(archive, members, drawing.name, large=large) as file, drawing.open("rb") as source:
+        shutil.copyfileobj(source, file, _COPY_BYTES)
 
 
 def _write_drawing(name: str, target: Path | BinaryIO, contents: Contents) -> None:

@@ -1,8 +1,9 @@
 """The main job over HTTP: POST to the last byte of the package, and what slows it.
 
-Prints medians of 20 enquiries of about 250,000 m2 in the dense town (GML only, and all formats), owner
+Prints medians of 20 enquiries of about 250,000 m2 in the dense town (GML only up to all formats), owner
 selection among 3,000 interest areas, the same enquiry in stores of 100,000 and 1,000,000 lines, and an
-enquiry while a delivery of a million lines is being loaded. `GEOINFRA_BENCH_LINES` bounds the large stores.
+enquiry while a delivery of a million lines is being loaded. `GEOINFRA_BENCH_LINES` bounds the large stores,
+`GEOINFRA_BENCH_DATABASE_URL` names an empty PostGIS database to be measured as well.
 """
 
 from __future__ import annotations
@@ -60,13 +61,13 @@ def once(client: httpx.Client, body: dict[str, Any]) -> tuple[float, int]:
 
 
 @contextmanager
-def serving(data_dir: Path) -> Iterator[httpx.Client]:
+def serving(data_dir: Path, database_url: str | None = None) -> Iterator[httpx.Client]:
     from services.demo import ensure_tokens
 
-    store = open_store(data_dir)
+    store = open_store(data_dir, database_url)
     ensure_tokens(store, data_dir / "demo-tokens.json")
     store.close()
-    running = Deployment(data_dir)
+    running = Deployment(data_dir, database_url=database_url)
     running.start("serve")
     running.start("worker")
     try:
@@ -100,12 +101,16 @@ def quarter_square_kilometre(bounds: shapely.Geometry) -> shapely.Polygon:
     return shapely.box(centre.x - 249.9, centre.y - 249.9, centre.x + 249.9, centre.y + 249.9)
 
 
-def measure_dense(data: Path, area: shapely.Polygon) -> None:
+def measure_dense(data: Path, area: shapely.Polygon, database_url: str | None = None) -> None:
     """Print the medians of POST to last byte by formats."""
-    with serving(data) as client:
-        for formats in (["gml"], ["gml", "gpkg", "geojson"], ["gml", "gpkg", "geojson", "html"]):
+    engine = "PostGIS" if database_url else "embedded"
+    with serving(data, database_url) as client:
+        plain = ["gml", "gpkg", "geojson"]
+        for formats in (["gml"], plain, [*plain, "html"], [*plain, "html", "dxf"]):
             seconds, features = median(client, document(area, formats))
-            print(f"dense, {area.area:,.0f} m2, {features:,} features, {'+'.join(formats)}: {seconds:.3f} s")
+            print(
+                f"{engine}, dense, {area.area:,.0f} m2, {features:,} features, {'+'.join(formats)}: {seconds:.3f} s"
+            )
 
 
 def measure_owner_selection(folder: Path) -> None:
@@ -232,6 +237,11 @@ def main() -> None:
         measure_owner_selection(folder)
         data, area = dense_town(folder)
         measure_dense(data, area)
+        if database_url := os.environ.get("GEOINFRA_BENCH_DATABASE_URL"):
+            store = open_store(folder / "postgis", database_url)
+            load_town(store, folder / "town")
+            store.close()
+            measure_dense(folder / "postgis", area, database_url)
         measure_growth(folder, data, area, lines)
 
 
