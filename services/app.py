@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import geoinfra
 import services.enquiries
 import services.errors
+import services.ler
 import services.ogc
 import services.tiles
 import services.web
@@ -41,7 +42,7 @@ from services.settings import Settings
 
 __all__ = ["create_app", "use_grids"]
 
-_UPLOADS = re.compile(r"/api/(?:deliveries|enquiries/[^/]+/answers|utilities/check)")
+_UPLOADS = re.compile(r"/api/(?:[vV]\d+/.*|deliveries|enquiries/[^/]+/answers|utilities/check)")
 _THREADS = 6  # handlers share one interpreter lock; more threads only take turns
 _LEAST_FREE_BYTES = 50_000_000
 
@@ -95,6 +96,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     _add_config(app, PresentCatalogue(opened))
     if settings.demo:
         _add_demo(app)
+    services.ler.mount(app, opened, settings)
     services.tiles.mount(app, opened, access_of=security.access_of)
     services.ogc.mount(app, opened, public_url=settings.base_url, access_of=security.access_of)
     services.web.mount_web(app)

@@ -81,6 +81,7 @@ def serve(context: typer.Context) -> None:
         log_level=settings.log_level,
         access_log=settings.log_level == "debug",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
     server = Server(config)

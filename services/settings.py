@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -58,6 +59,14 @@ class Settings(BaseSettings):
     allow_local_webhooks: bool = Field(
         False, description="Whether webhooks may lead into the installation's own network."
     )
+    ler_proxies: str = Field(
+        "", description="Addresses or networks of proxies whose word about client certificates counts."
+    )
+    ler_subject_header: str = Field(
+        "",
+        pattern="^[A-Za-z0-9-]{0,60}$",
+        description="Header in which such a proxy passes the subject of a client certificate it has checked.",
+    )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="How much the server logs."
     )
@@ -87,6 +96,23 @@ class Settings(BaseSettings):
         if self.smtp_password is not None and self.smtp_tls == "none":
             raise ValueError("a password does not travel without TLS; set GEOINFRA_SMTP_TLS")
         return self
+
+    @model_validator(mode="after")
+    def _certificates_are_vouched_for(self) -> Self:
+        if bool(self.ler_proxies.strip()) != bool(self.ler_subject_header):
+            raise ValueError("GEOINFRA_LER_PROXIES and GEOINFRA_LER_SUBJECT_HEADER are set together")
+        try:
+            networks = self.ler_networks
+        except ValueError as error:
+            raise ValueError(f"GEOINFRA_LER_PROXIES: {error}") from None
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("GEOINFRA_LER_PROXIES must not trust everybody")
+        return self
+
+    @property
+    def ler_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of :attr:`ler_proxies`."""
+        return tuple(ip_network(one.strip()) for one in self.ler_proxies.split(",") if one.strip())
 
     @property
     def smtp_sender(self) -> str:

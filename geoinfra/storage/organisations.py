@@ -34,6 +34,7 @@ __all__ = [
     "add_organisation",
     "area_polygons",
     "authenticate",
+    "certificate_access",
     "check_cvr",
     "create_token",
     "get_organisation",
@@ -50,6 +51,7 @@ _CVR_WEIGHTS = (2, 7, 6, 5, 4, 3, 2, 1)
 _SECRET = re.compile(r"gi_[A-Za-z0-9_-]{32,128}")
 _TOKEN_PREFIX = "token:"  # noqa: S105  (the start of a principal's name)
 _SYSTEM_PREFIX = "system:"
+_CERTIFICATE_PREFIX = "certificate:"
 _LONGEST_VALIDITY = timedelta(days=3660)
 _MOST_VERTICES = 200_000
 
@@ -296,7 +298,8 @@ def authenticate(connection: sa.Connection, secret: str) -> Access:
 def access_of(connection: sa.Connection, principal: str) -> Access:
     """Return the present access of a principal, for work done later on its behalf.
 
-    ``system:…`` is geoinfra itself and has no roles; ``anonymous`` is the visitor.
+    ``system:…`` is geoinfra itself and has no roles; ``anonymous`` is the visitor; ``certificate:…`` is an
+    organisation, see :func:`certificate_access`.
 
     Raises
     ------
@@ -308,6 +311,8 @@ def access_of(connection: sa.Connection, principal: str) -> Access:
     anonymous = Access.anonymous()
     if principal == anonymous.principal:
         return anonymous
+    if principal.startswith(_CERTIFICATE_PREFIX):
+        return certificate_access(connection, principal.removeprefix(_CERTIFICATE_PREFIX))
     row = None
     if principal.startswith(_TOKEN_PREFIX):
         query = _usable_tokens().where(tokens.c.token_id == principal.removeprefix(_TOKEN_PREFIX))
@@ -317,6 +322,29 @@ def access_of(connection: sa.Connection, principal: str) -> Access:
             "The token that asked for this is no longer valid.", hint="Ask again with a valid token."
         )
     return _access(row)
+
+
+def certificate_access(connection: sa.Connection, cvr: str) -> Access:
+    """Return the access of an organisation that was known by its certificate.
+
+    It has the roles excavator and owner as far as a usable token of the organisation has them: whoever takes
+    the tokens away ends the access by certificate too.
+
+    Raises
+    ------
+    NotFound
+        The organisation is not recorded.
+    NotAllowed
+        It has neither role.
+    """
+    if get_organisation(connection, cvr) is None:
+        raise NotFound(f"There is no organisation {cvr[:20]}.", hint="Record the organisation first.")
+    usable = connection.execute(_usable_tokens().where(tokens.c.organisation == cvr)).all()
+    held = frozenset(role for row in usable for role in _roles(row.roles))
+    roles = held & {Role.EXCAVATOR, Role.OWNER}
+    if not roles:
+        raise NotAllowed("The organisation has no role in which it may do this.")
+    return Access(f"{_CERTIFICATE_PREFIX}{cvr}", cvr, roles)
 
 
 def usable_principal(connection: sa.Connection, principal: str, cvr: str, role: Role) -> str:

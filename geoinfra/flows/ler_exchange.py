@@ -1,0 +1,771 @@
+"""LER's system-to-system interface as use cases: what an owner's and an excavator's machine may do.
+
+LER asks an owner once for each of his interest areas that a dig area touches, and his machine acknowledges
+and answers each by itself. Here one owner gives one answer to an enquiry: the parts of an owner with several
+areas are kept until all have come, and are then joined to one answer.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, BinaryIO, Final
+from zoneinfo import ZoneInfo
+
+import shapely
+import sqlalchemy as sa
+
+from geoinfra.access import Access, Role
+from geoinfra.errors import Conflict, DataRefused, InvalidInput, NotFound, TooLarge
+from geoinfra.flows import answers
+from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
+from geoinfra.flows.package_jobs import lock_enquiry
+from geoinfra.storage import Store, outbox, schema
+from geoinfra.storage.organisations import AreaState, area_polygons, get_organisation
+from geoinfra.storage.records import Transaction, new_id, now, timestamp
+from geoinfra.utilities.check import check_file
+from geoinfra.utilities.enquiry import AnswerStatus, EnquiryState
+from geoinfra.utilities.formats import request
+from geoinfra.utilities.formats.intake import Limits
+from geoinfra.utilities.formats.interest_area import InterestAreaNotice
+from geoinfra.utilities.formats.ler_join import join_answers
+from geoinfra.utilities.ler_api import PackageStatus, Refusal, package_status
+from geoinfra.utilities.ler_api.damage import damage_report
+from geoinfra.utilities.ler_api.requests import dig_request, interest_area
+
+__all__ = [
+    "AreaRequest",
+    "Exchange",
+    "PackageRow",
+    "acknowledge_package",
+    "acknowledge_request",
+    "begin_exchange",
+    "end_exchange",
+    "file_request",
+    "forget_exchange",
+    "open_requests",
+    "package_blob",
+    "package_row",
+    "package_rows",
+    "register_interest_area",
+    "report_damage",
+    "request_for",
+    "take_area_answer",
+]
+
+DENMARK: Final = ZoneInfo("Europe/Copenhagen")
+MOST_LISTED: Final = 200
+"""Enquiries in one list; the others come when these are acknowledged."""
+_KEPT: Final = timedelta(days=30)
+_LOST: Final = timedelta(minutes=10)
+_PARTS: Final = Limits(max_bytes=64 * 1024**2, max_zip_bytes=256 * 1024**2)
+_SUPPLIES: Final = {
+    "1": "telecom",
+    "2": "telecom",
+    "3": "water",
+    "4": "district-heating",
+    "5": "electricity",
+    "6": "oil",
+    "7": "gas",
+    "8": "sewer",
+    "9": "sewer",
+    "10": "duct",
+    "99": "other",
+}
+
+
+# --- Exchanges: a call is done once
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call of one account; repeated, it is answered the same.
+
+    Attributes
+    ----------
+    call
+        Method, path and parameters other than the ids.
+    digest
+        SHA-256 of the call and its body.
+    """
+
+    organisation: str
+    request_id: str
+    call: str
+    digest: str
+
+
+def begin_exchange(store: Store, exchange: Exchange) -> Mapping[str, Any] | None:
+    """Note that a call is at work; return the stored response when it was made before.
+
+    Raises
+    ------
+    Refusal
+        ``00-300``: the id was used for another call; ``00-530``: the first call is still at work.
+    """
+    table, moment = schema.exchanges, datetime.now(UTC)
+    with store.begin() as tx:
+        own = table.c.organisation == exchange.organisation
+        tx.execute(sa.delete(table).where(own, table.c.created_at < timestamp(moment - _KEPT)))
+        row = tx.connection.execute(
+            sa.select(table).where(own, table.c.request_id == exchange.request_id)
+        ).one_or_none()
+        if row is None:
+            tx.execute(_noting(exchange, moment))
+            tx.commit()
+            return None
+        if row.request_hash != exchange.digest:
+            raise Refusal(
+                "00-300",
+                (
+                    "requestId er brugt til et andet kald eller andet indhold. Brug en ny.",
+                    "The requestId was used for another call or another body. Use a new one.",
+                ),
+            )
+        if row.response is not None:
+            response: Mapping[str, Any] = json.loads(row.response)
+            return response
+        if row.created_at > timestamp(moment - _LOST):
+            raise Refusal("00-530")
+        ours = own, table.c.request_id == exchange.request_id
+        tx.execute(sa.update(table).where(*ours).values(created_at=timestamp(moment)))
+        tx.commit()
+        return None
+
+
+def _noting(exchange: Exchange, moment: datetime) -> sa.Insert:
+    return sa.insert(schema.exchanges).values(
+        organisation=exchange.organisation,
+        request_id=exchange.request_id,
+        call=exchange.call[:500],
+        request_hash=exchange.digest,
+        response=None,
+        created_at=timestamp(moment),
+    )
+
+
+def end_exchange(store: Store, exchange: Exchange, response: Mapping[str, Any]) -> None:
+    """Keep the response of a call."""
+    with store.begin() as tx:
+        tx.execute(
+            sa.update(schema.exchanges)
+            .where(*_is(exchange))
+            .values(response=json.dumps(response, ensure_ascii=False))
+        )
+        tx.commit()
+
+
+def forget_exchange(store: Store, exchange: Exchange) -> None:
+    """Let a call be made again, as if it never was."""
+    with store.begin() as tx:
+        tx.execute(sa.delete(schema.exchanges).where(*_is(exchange)))
+        tx.commit()
+
+
+def _is(exchange: Exchange) -> tuple[sa.ColumnElement[bool], ...]:
+    table = schema.exchanges.c
+    return table.organisation == exchange.organisation, table.request_id == exchange.request_id
+
+
+# --- Owners: what is asked of them
+
+
+@dataclass(frozen=True, slots=True)
+class AreaRequest:
+    """What an owner is asked about one of his interest areas.
+
+    Attributes
+    ----------
+    area
+        LER's *indberetningsNr*.
+    overdue
+        Whether the answer is late.
+    common
+        Polygons where the dig area and the interest area overlap, EPSG:25832.
+    gml
+        The dig request as LER writes it.
+    details
+        What an enquiry holds beside what :class:`~geoinfra.flows.enquiries.Enquiry` carries: ``original``,
+        ``own_number``.
+    """
+
+    enquiry: Enquiry
+    answer: Answer
+    area: int
+    overdue: bool
+    common: tuple[shapely.Polygon, ...]
+    gml: bytes
+    filer: Mapping[str, str]
+    area_contacts: Mapping[str, Any]
+    details: Mapping[str, str]
+
+
+def open_requests(
+    store: Store, access: Access, numbers: Iterable[int] | None = None
+) -> tuple[list[AreaRequest], list[AreaRequest]]:
+    """Return what an owner has not acknowledged, and what is overdue; the oldest first.
+
+    Parameters
+    ----------
+    numbers
+        Only these interest areas.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no owner.
+    """
+    access.require(Role.OWNER)
+    owner, wanted = access.require_organisation(), None if numbers is None else set(numbers)
+    with store.read() as connection:
+        rows = connection.execute(_still_open(owner)).all()
+    fresh: list[AreaRequest] = []
+    late: list[AreaRequest] = []
+    for row in rows:
+        own = set(json.loads(row.interest_areas))
+        areas, noted = own - _answered_areas(store, row.enquiry, owner, own), _noted(row)
+        for area in sorted(areas if wanted is None else areas & wanted):
+            unseen = row.status == str(AnswerStatus.WAITING) and area not in noted
+            overdue = row.due_at is not None and row.due_at < now()
+            if unseen and len(fresh) < MOST_LISTED:
+                fresh.append(_area_request(store, access, row.enquiry, area))
+            if overdue and len(late) < MOST_LISTED:
+                late.append(_area_request(store, access, row.enquiry, area))
+    return fresh, late
+
+
+def _still_open(owner: str) -> sa.Select[Any]:
+    table, enquiries = schema.answers.c, schema.enquiries.c
+    waiting = (str(AnswerStatus.WAITING), str(AnswerStatus.MANUAL))
+    return (
+        sa.select(schema.answers)
+        .join(schema.enquiries, enquiries.number == table.enquiry)
+        .where(table.owner_cvr == owner, table.status.in_(waiting), enquiries.valid_to > now())
+        .where(sa.or_(table.acknowledged_at.is_(None), table.due_at < now()))
+        .order_by(enquiries.filed_at, table.enquiry)
+        .limit(2 * MOST_LISTED)
+    )
+
+
+def _noted(row: sa.Row[Any]) -> set[int]:
+    """Return the interest areas that are acknowledged."""
+    if row.acknowledged_at:
+        return set(json.loads(row.interest_areas))
+    return set(json.loads(row.header).get("areas_acknowledged", ()))
+
+
+def request_for(store: Store, access: Access, number: str, area: int) -> AreaRequest:
+    """Return what an owner is asked about one interest area, whatever its state.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no owner.
+    NotFound
+        The enquiry does not exist, or does not concern this interest area of the owner.
+    """
+    access.require(Role.OWNER)
+    return _area_request(store, access, number, area)
+
+
+def _area_request(store: Store, access: Access, number: str, area: int) -> AreaRequest:
+    asked, own = _own(store, access, number, area)
+    with store.read() as connection:
+        polygon = area_polygons(connection, [area]).get(area)
+        row = connection.execute(sa.select(schema.enquiries).where(schema.enquiries.c.number == number)).one()
+        filer = get_organisation(connection, asked.organisation)
+        table = schema.interest_areas.c
+        contacts = connection.scalar(sa.select(table.contacts).where(table.number == area))
+    overdue = own.due_at is not None and own.due_at < now() and not own.status.final
+    return AreaRequest(
+        asked,
+        own,
+        area,
+        overdue,
+        _common(asked.request.polygon, polygon),
+        _request_gml(asked, row),
+        {"cvr": asked.organisation, "name": filer.name if filer else "", **(filer.contact if filer else {})},
+        json.loads(contacts or "{}"),
+        {"original": row.original or "", "own_number": row.own_number},
+    )
+
+
+def _own(store: Store, access: Access, number: str, area: int) -> tuple[Enquiry, Answer]:
+    owner = access.require_organisation()
+    asked = enquiry(store, access, number)
+    own = next((answer for answer in asked.answers if answer.owner_cvr == owner), None)
+    if own is None or area not in own.interest_areas:
+        raise NotFound("The enquiry does not concern this interest area.", hint="Check indberetningsNr.")
+    return asked, own
+
+
+def _common(dig: shapely.Polygon, area: shapely.Geometry | None) -> tuple[shapely.Polygon, ...]:
+    """Return where a dig area and an interest area overlap; all of the dig area when the area is gone."""
+    common = dig if area is None else shapely.intersection(dig, area)
+    return tuple(
+        one for one in shapely.get_parts(common) if isinstance(one, shapely.Polygon) and not one.is_empty
+    )
+
+
+def _request_gml(asked: Enquiry, row: sa.Row[Any]) -> bytes:
+    """Return the enquiry as a request of LER."""
+    wanted, target = asked.request, io.BytesIO()
+    request.write_request(
+        target,
+        request.DigRequest(
+            polygon=shapely.to_wkb(wanted.polygon),
+            period_from=wanted.period_from,
+            period_to=wanted.period_to,
+            methods=wanted.methods,
+            description=wanted.description[:100] or "-",
+            methods_other=wanted.methods_other[:50],
+            purpose=row.purpose,
+            supplies=tuple(json.loads(row.supplies)) or ("99",),
+            own_number=row.own_number[:12],
+            contact_email=wanted.contact.email[:50],
+        ),
+    )
+    return target.getvalue()
+
+
+def acknowledge_request(store: Store, access: Access, number: str, area: int) -> None:
+    """Note that an owner's machine has what is asked about one interest area; it is no longer listed.
+
+    Raises
+    ------
+    NotAllowed, NotFound
+        As in :func:`request_for`.
+    """
+    access.require(Role.OWNER)
+    _, own = _own(store, access, number, area)
+    table = schema.answers
+    ours = table.c.enquiry == number, table.c.owner_cvr == own.owner_cvr
+    with store.begin() as tx:
+        lock_enquiry(tx, number)
+        row = tx.connection.execute(sa.select(table).where(*ours)).one()
+        noted = _noted(row) | {area}
+        if row.status == str(AnswerStatus.WAITING) and noted < set(json.loads(row.interest_areas)):
+            header = {**json.loads(row.header), "areas_acknowledged": sorted(noted)}
+            tx.execute(sa.update(table).where(*ours).values(header=json.dumps(header)))
+            tx.commit()
+            return
+    answers.acknowledge(store, access, number)
+
+
+# --- Owners: their answers
+
+
+def take_area_answer(
+    store: Store, access: Access, number: str, area: int, source: BinaryIO, *, is_update: bool
+) -> Enquiry:
+    """Check and store an owner's answer about one interest area.
+
+    Parameters
+    ----------
+    is_update
+        LER's *isOpdatering*: it takes the place of what was answered before.
+
+    Raises
+    ------
+    NotAllowed, NotFound
+        As in :func:`request_for`.
+    Refusal
+        ``13-310``: `is_update` does not fit; ``13-300``: the answer breaks rules, or its enquiry has expired.
+    """
+    access.require(Role.OWNER)
+    asked, own = _own(store, access, number, area)
+    parts = _answered_areas(store, number, own.owner_cvr, own.interest_areas)
+    answered = _is_answered(own)
+    alone = len(own.interest_areas) == 1 or (answered and not parts)
+    if own.status is not AnswerStatus.MANUAL:
+        _require_fitting(is_update, before=answered if alone else area in parts)
+    try:
+        if not alone:
+            whole = _with_part(store, asked, own, area, source)
+            if whole is None:
+                return enquiry(store, access, number)
+            source = whole
+        return _store_whole(store, access, number, source, own)
+    except DataRefused as refused:
+        raise Refusal("13-300", *_rules_broken(refused)) from refused
+    except (Conflict, TooLarge, InvalidInput) as error:
+        raise Refusal("13-300", ("", f"{error.message} {error.hint}".strip())) from error
+
+
+def _store_whole(store: Store, access: Access, number: str, source: BinaryIO, own: Answer) -> Enquiry:
+    if _is_answered(own):
+        return answers.take_correction(store, access, number, source, "Opdateret svar (LER)").enquiry
+    return answers.take_answer(store, access, number, source).enquiry
+
+
+def _is_answered(own: Answer) -> bool:
+    return own.answered_at is not None and own.status is not AnswerStatus.MANUAL
+
+
+def _require_fitting(is_update: bool, *, before: bool) -> None:
+    if before and not is_update:
+        raise Refusal(
+            "13-310",
+            (
+                "UtilityPackageAlreadyDelivered: der er svaret; send et nyt svar med isOpdatering=true.",
+                "UtilityPackageAlreadyDelivered: it is answered; send a new answer with isOpdatering=true.",
+            ),
+        )
+    if is_update and not before:
+        raise Refusal(
+            "13-310",
+            (
+                "UtilityPackageErroneouslyMarkedAsUpdate: der er ikke svaret endnu.",
+                "UtilityPackageErroneouslyMarkedAsUpdate: it is not answered yet.",
+            ),
+        )
+
+
+def _rules_broken(refused: DataRefused) -> list[tuple[str, str]]:
+    """Return each finding as LER tells it: the name of the rule, the words, and where."""
+    told = []
+    for one in refused.report.findings[:50]:
+        rule = one.rule or one.code
+        place = ", ".join(
+            part for part in (f"gml:id {one.feature_id}" if one.feature_id else "", one.path) if part
+        )
+        line = one.line or "-"
+        da = f"{rule}: {one.message_da or one.message} [linje {line}{', ' + place if place else ''}]"
+        en = f"{rule}: {one.message} [line {line}{', ' + place if place else ''}]"
+        told.append((f"{da} {one.hint_da}".strip(), f"{en} {one.hint}".strip()))
+    return told
+
+
+def _part_name(number: str, owner: str, area: int) -> str:
+    return f"area-answers/{number}/{owner}/{area}"
+
+
+def _answered_areas(store: Store, number: str, owner: str, areas: Iterable[int]) -> set[int]:
+    """Return the interest areas of an owner for which a part of his answer is kept."""
+    return {area for area in areas if store.blobs.exists(_part_name(number, owner, area))}
+
+
+def _with_part(store: Store, asked: Enquiry, own: Answer, area: int, source: BinaryIO) -> BinaryIO | None:
+    """Keep one part of an answer; return all of it once every interest area has its part."""
+    report = check_file(source, strict=False, limits=_PARTS)
+    if not report.ok:
+        raise DataRefused("The answer holds errors.", report)
+    if asked.state is EnquiryState.EXPIRED:
+        raise Conflict("The enquiry has expired.", hint="The excavator must file it again.")
+    source.seek(0)
+    content = source.read()
+    number, owner, areas = asked.number, own.owner_cvr, own.interest_areas
+    contents = _parts(store, number, owner, set(areas) - {area}) | {area: content}
+    whole = join_answers(contents, _PARTS)  # refuses a part that does not fit the others
+    store.blobs.put(_part_name(number, owner, area), content)
+    kept = _parts(store, number, owner, areas)  # among them what came meanwhile
+    if set(kept) < set(areas):
+        return None
+    return io.BytesIO(whole if set(kept) == set(contents) else join_answers(kept, _PARTS))
+
+
+def _parts(store: Store, number: str, owner: str, areas: Iterable[int]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for area in sorted(_answered_areas(store, number, owner, areas)):
+        with store.blobs.open(_part_name(number, owner, area)) as file:
+            found[area] = file.read()
+    return found
+
+
+# --- Excavators
+
+
+def file_request(store: Store, access: Access, gml: bytes, request_id: str) -> Enquiry:
+    """File an enquiry from a request of LER; the same `request_id` files once.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no excavator.
+    Refusal
+        A code of LER's family 19.
+    """
+    access.require(Role.EXCAVATOR)
+    organisation = access.require_organisation()
+    asked = dig_request(gml, _today())
+    with store.read() as connection:
+        known = get_organisation(connection, organisation)
+    document = {
+        "area": json.loads(shapely.to_geojson(shapely.from_wkb(asked.polygon))),
+        "crs": "EPSG:25832",
+        "period": {"from": asked.period_from.isoformat(), "to": asked.period_to.isoformat()},
+        "methods": list(asked.methods),
+        "methods_other": asked.methods_other,
+        "description": asked.description,
+        "contact": {"name": (known.name if known else organisation)[:100], "email": asked.contact_email},
+        "formats": ["gml"],
+    }
+    try:
+        filed = file_enquiry(store, access, document, key=f"ler:{request_id}")
+    except InvalidInput as error:
+        raise Refusal("19-300", ("", f"{error.message} {error.hint}".strip())) from error
+    table = schema.enquiries
+    with store.begin() as tx:
+        tx.execute(
+            sa.update(table)
+            .where(table.c.number == filed.number)
+            .values(
+                purpose=asked.purpose or "99",
+                supplies=json.dumps(asked.supplies),
+                own_number=asked.own_number,
+            )
+        )
+        tx.commit()
+    return filed
+
+
+def _today() -> date:
+    return datetime.now(DENMARK).date()
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRow:
+    """Where the package of one enquiry stands.
+
+    Attributes
+    ----------
+    missing
+        CVR number and name of the owners who have not answered.
+    """
+
+    enquiry: Enquiry
+    status: PackageStatus
+    created_at: str | None
+    acknowledged_at: str | None
+    missing: tuple[tuple[str, str], ...]
+
+
+def package_rows(store: Store, access: Access) -> list[PackageRow]:
+    """Return the packages that an excavator has not acknowledged, the oldest enquiry first.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no excavator.
+    """
+    access.require(Role.EXCAVATOR)
+    enquiries, packages = schema.enquiries.c, schema.packages.c
+    newest = (
+        sa.select(packages.enquiry, sa.func.max(packages.sequence).label("sequence"))
+        .group_by(packages.enquiry)
+        .subquery()
+    )
+    joined = schema.enquiries.outerjoin(newest, newest.c.enquiry == enquiries.number).outerjoin(
+        schema.packages,
+        sa.and_(packages.enquiry == newest.c.enquiry, packages.sequence == newest.c.sequence),
+    )
+    query = (
+        sa.select(enquiries.number)
+        .select_from(joined)
+        .where(enquiries.organisation == access.require_organisation(), packages.acknowledged_at.is_(None))
+        .where(enquiries.valid_to > now())
+        .order_by(enquiries.filed_at, enquiries.number)
+        .limit(MOST_LISTED)
+    )
+    with store.read() as connection:
+        numbers = connection.scalars(query).all()
+    return [package_row(store, access, number) for number in numbers]
+
+
+def package_row(store: Store, access: Access, number: str) -> PackageRow:
+    """Return where one package stands.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no excavator.
+    Refusal
+        ``16-400``: there is no such enquiry of his.
+    """
+    filed = _filed(store, access, number)
+    packages = schema.packages.c
+    created = acknowledged = None
+    if filed.package:
+        this = packages.enquiry == number, packages.sequence == filed.package.sequence
+        with store.read() as connection:
+            row = connection.execute(
+                sa.select(packages.created_at, packages.acknowledged_at).where(*this)
+            ).one()
+        created, acknowledged = row.created_at, row.acknowledged_at
+    status = package_status(
+        [answer.status for answer in filed.answers],
+        packaged=filed.package is not None,
+        building=filed.package_behind or str(filed.package_state) == "building",
+        kept=filed.package is not None and store.blobs.exists(filed.package.blob),
+        valid_to=filed.valid_to,
+        now=datetime.now(UTC),
+    )
+    missing = tuple((one.owner_cvr, one.owner_name) for one in filed.answers if not one.status.final)
+    return PackageRow(filed, status, created, acknowledged, missing)
+
+
+def _filed(store: Store, access: Access, number: str) -> Enquiry:
+    access.require(Role.EXCAVATOR)
+    try:
+        filed = enquiry(store, access, number)
+    except NotFound as error:
+        raise Refusal("16-400") from error
+    if filed.organisation != access.organisation:
+        raise Refusal("16-400")
+    return filed
+
+
+def package_blob(store: Store, access: Access, number: str) -> str:
+    """Return the name of the newest package's file.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no excavator.
+    Refusal
+        ``16-400``: there is none yet, or no such enquiry of his; ``16-410``: it is archived.
+    """
+    row = package_row(store, access, number)
+    if row.status is PackageStatus.ARCHIVED:
+        raise Refusal("16-410")
+    if row.enquiry.package is None or row.status is PackageStatus.DELETED:
+        raise Refusal("16-400")
+    return row.enquiry.package.blob
+
+
+def acknowledge_package(store: Store, access: Access, number: str) -> int:
+    """Note that the newest package was received, and return its sequence number; a newer one is told again.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no excavator.
+    Refusal
+        ``16-400``: there is none; ``26-500``: it is acknowledged already.
+    """
+    filed = _filed(store, access, number)
+    if filed.package is None:
+        raise Refusal("16-400")
+    table, sequence = schema.packages, filed.package.sequence
+    this = table.c.enquiry == number, table.c.sequence == sequence, table.c.acknowledged_at.is_(None)
+    with store.begin() as tx:
+        if tx.execute(sa.update(table).where(*this).values(acknowledged_at=now())).rowcount != 1:
+            raise Refusal("26-500")
+        outbox.emit(tx, "package.acknowledged", number, {"number": number, "sequence": sequence})
+        tx.commit()
+    return sequence
+
+
+# --- What owners register
+
+
+def report_damage(store: Store, access: Access, document: Mapping[str, Any]) -> str:
+    """Store an owner's report of a damage and return its id.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no owner.
+    Refusal
+        ``18-300``: the report cannot be used.
+    """
+    access.require(Role.OWNER)
+    reporter, today = access.require_organisation(), _today()
+    report = damage_report(document, today)
+    year = int(report["skadesDato"][:4]) if report["skadesDato"] else today.year
+    damage_id = new_id()
+    with store.begin() as tx:
+        tx.execute(
+            sa.insert(schema.damages).values(
+                damage_id=damage_id,
+                organisation=reporter,
+                year=year,
+                document=json.dumps(report, ensure_ascii=False),
+                created_at=now(),
+                principal=access.principal,
+            )
+        )
+        tx.commit()
+    return damage_id
+
+
+def register_interest_area(store: Store, access: Access, gml: bytes, number: int | None) -> int:
+    """Register an interest area of an owner for review, or change one; return its number.
+
+    A new or changed area is asked about once the operator has accepted it.
+
+    Parameters
+    ----------
+    number
+        Of the area to change; a new one without.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is no owner.
+    Refusal
+        A code of LER's family 27.
+    """
+    access.require(Role.OWNER)
+    owner, notice = access.require_organisation(), interest_area(gml)
+    with store.begin() as tx:
+        if number is not None:
+            _require_change(tx, owner, number, notice)
+        stored = _area_row(notice)
+        table = schema.interest_areas
+        if number is None:
+            number = _next_area(tx)
+            tx.execute(sa.insert(table).values(number=number, owner_cvr=owner, valid_from=now(), **stored))
+        else:
+            tx.execute(sa.update(table).where(table.c.number == number).values(**stored))
+        tx.commit()
+    return number
+
+
+def _require_change(tx: Transaction, owner: str, number: int, notice: InterestAreaNotice) -> None:
+    table = schema.interest_areas
+    row = tx.connection.execute(sa.select(table).where(table.c.number == number)).one_or_none()
+    if row is None:
+        raise Refusal("27-400")
+    if row.owner_cvr != owner:
+        raise Refusal("27-410")
+    same = _area_row(notice)
+    shape = shapely.equals(shapely.from_wkb(row.polygon), shapely.from_wkb(notice.polygon))
+    if shape and row.supply_types == same["supply_types"] and row.contacts == same["contacts"]:
+        raise Refusal("27-420")
+
+
+def _area_row(notice: InterestAreaNotice) -> dict[str, Any]:
+    polygon = shapely.from_wkb(notice.polygon)
+    min_e, min_n, max_e, max_n = polygon.bounds
+    mail = notice.contact_person or notice.contact_address
+    contacts = {"answers": {"name": "", "email": mail, "phone": ""}} if mail else {}
+    return {
+        "supply_types": json.dumps(sorted({_SUPPLIES[one] for one in notice.supplies})),
+        "min_e": min_e,
+        "min_n": min_n,
+        "max_e": max_e,
+        "max_n": max_n,
+        "polygon": shapely.to_wkb(polygon, output_dimension=2, byte_order=1),
+        "state": str(AreaState.REVIEW),
+        "contacts": json.dumps(contacts),
+    }
+
+
+def _next_area(tx: Transaction) -> int:
+    """Return the next free number of an interest area; callers follow each other."""
+    table, areas = schema.counters, schema.interest_areas.c
+    ours = table.c.name == "interest-area"
+    taken = tx.connection.scalar(sa.select(sa.func.max(areas.number))) or 0
+    counted = tx.connection.scalar(
+        sa.update(table).where(ours).values(value=table.c.value + 1).returning(table.c.value)
+    )
+    if counted is None:
+        tx.execute(sa.insert(table).values(name="interest-area", value=taken + 1))
+        return int(taken) + 1
+    following = max(int(counted), int(taken) + 1)
+    tx.execute(sa.update(table).where(ours).values(value=following))
+    return following
