@@ -139,7 +139,8 @@ def test_the_rules_and_their_xpath_find_the_same_faults(
     if heights is not None:
         counts = {"unknown": float(np.isnan(heights).sum()), "total": float(len(heights))}
     expected = {code for code, path in XPATHS.items() if path(element, **counts)}
-    assert {finding.code for finding in report.findings} == expected
+    told = {finding.code for finding in report.findings}
+    assert {code for code in told if not code.startswith("LER-QUIRK-")} == expected
 
 
 def test_every_rule_of_lines_and_traces_is_written_twice() -> None:

@@ -39,7 +39,9 @@ def test_a_line_decodes_to_its_clipped_self_within_one_unit(points: list[tuple[f
         assert expected.length <= 2 * len(points)
         return
     found = shape(_decode(data)[0]["geometry"])
-    assert shapely.hausdorff_distance(found, expected) <= 1.0 or expected.length <= 2
+    inside = expected.intersection(_window().buffer(-1))  # what runs along the very edge may be left out
+    assert expected.buffer(1.01).covers(found) or expected.length <= 2
+    assert found.buffer(1.01).covers(inside) or expected.length <= 2
     assert found.within(_window().buffer(1))
 
 

@@ -23,7 +23,7 @@ from lxml import etree
 
 from geoinfra.errors import NotFound, UnreadableFile
 
-__all__ = ["Intake", "Limits", "root_and_children"]
+__all__ = ["Intake", "Limits", "local_name", "root_and_children"]
 
 _CHUNK_BYTES = 64 * 1024
 _SPOOL_BYTES = 8 * 1024 * 1024
@@ -476,6 +476,11 @@ def root_and_children(
             yield from _one_by_one(child)
         else:
             yield child
+
+
+def local_name(element: etree._Element) -> str:
+    """Return the name of an element without its namespace, also where its prefix is not declared."""
+    return str(element.tag).rpartition("}")[2].rpartition(":")[2]
 
 
 def _one_by_one(child: etree._Element) -> Iterator[etree._Element]:

@@ -20,7 +20,7 @@ from geoinfra.errors import DataRefused, Finding, Report, Severity
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.gml_geometry import GML
-from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
+from geoinfra.utilities.formats.intake import Intake, Limits, local_name, root_and_children
 from geoinfra.utilities.formats.ler_read import Answer, ElementReader, Keep, RuleFactory, parse_datetime
 from geoinfra.utilities.formats.ler_write import write_answer
 from geoinfra.utilities.formats.package import PACKAGE_ROOT, answer_of
@@ -187,7 +187,7 @@ def _refuse_comments(report: Report) -> None:
 
 def _check_stray(reader: ElementReader, element: etree._Element) -> None:
     """Report what stands among the members and is none; the header was checked before."""
-    name = etree.QName(element).localname
+    name = local_name(element)
     if reader.report.features and not str(element.tag).startswith(GML) and not reader.strict:
         reader.error(
             "LER-UNKNOWN-ATTRIBUTE",
@@ -203,7 +203,7 @@ def _model(root: etree._Element, report: Report) -> str:
     newest = catalogue().model
     written = (root.get("schemaVersion") or "").strip()
     model = _VERSIONS.get(written, written)
-    if etree.QName(root).namespace == _LER_1:
+    if str(root.tag).startswith(f"{{{_LER_1}}}"):
         model = "1.0.0"
     known = {*catalogue().older_models, newest}
     line = root.sourceline if isinstance(root.sourceline, int) else None
@@ -242,7 +242,7 @@ def _header_fields(reader: ElementReader, children: Iterator[etree._Element]) ->
     entry = catalogue().classes[_SVAR]
     fields: dict[str, Any] = {}
     for child in children:
-        name = etree.QName(child).localname
+        name = local_name(child)
         attribute = entry.attributes.get(name)
         if attribute is not None and attribute.type == "features":
             break

@@ -23,6 +23,7 @@ from geoinfra.errors import Finding, InvalidGeometry, Report, Severity
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.catalogue import NEWEST_MODEL, Attribute, FeatureClass, catalogue
 from geoinfra.utilities.formats.gml_geometry import GML_ID, GeometryFault, GeometryReader
+from geoinfra.utilities.formats.intake import local_name
 from geoinfra.utilities.formats.ler_strict import XML_BLANKS, SchemaCheck, is_uri
 from geoinfra.utilities.model import (
     HEIGHT_SRS_NAME,
@@ -424,7 +425,7 @@ class ElementReader:
 
     def root(self, root: etree._Element) -> None:
         """Read the root of an answer."""
-        self._feature_id, self._path = None, _local_name(root)
+        self._feature_id, self._path = None, local_name(root)
         gml_id = root.get(GML_ID)
         if gml_id is not None:
             self.reserve(gml_id, "")
@@ -434,7 +435,7 @@ class ElementReader:
     def child(self, child: etree._Element) -> None:
         """Look at a child of the root: a member or a part of the header."""
         self._feature_id = None
-        name = _local_name(child)
+        name = local_name(child)
         self._path = f"{_ANSWER}/{name[:80]}"
         if self.schema is not None:
             self.schema.child(child)
@@ -468,7 +469,7 @@ class ElementReader:
         if len(report.findings) > told:
             self._place(told, shape)
         if shape.kind in _AREAS:
-            self._areas.append((self._feature_id, f"{_local_name(element)}/geometri", _line(element), shape))
+            self._areas.append((self._feature_id, f"{local_name(element)}/geometri", _line(element), shape))
             if len(self._areas) >= BATCH_ROWS:
                 self._check_areas()
 
@@ -480,7 +481,7 @@ class ElementReader:
 
     def _read_feature(self, element: etree._Element, member: str) -> Shape | None:
         found = self._classes.get(element.tag)
-        name = _local_name(element)
+        name = local_name(element)
         self._path = name
         self._member = member
         if found is None or not found[0].kind:
@@ -664,7 +665,7 @@ class ElementReader:
         return own.enumeration is None or own.enumeration.admits(text) or (not text and bool(own.default))
 
     def _unknown_child(self, entry: FeatureClass, child: etree._Element) -> None:
-        name = _local_name(child)
+        name = local_name(child)
         if child.tag in PACKAGE_CHILDREN and not (self.strict and self._member):
             return
         path = f"{entry.name}/{name}"
@@ -1092,10 +1093,6 @@ def _flat_wkb(shape: Shape) -> bytes:
 def _line(element: etree._Element) -> int | None:
     line = element.sourceline
     return line if isinstance(line, int) else None
-
-
-def _local_name(element: etree._Element) -> str:
-    return str(element.tag).rpartition("}")[2]
 
 
 _A_DATETIME = "a date and time (yyyy-mm-ddThh:mm:ss)"

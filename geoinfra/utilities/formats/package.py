@@ -22,10 +22,10 @@ from lxml import etree
 from geoinfra.errors import Finding, NotFound, Report
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.catalogue import FeatureClass
-from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
+from geoinfra.utilities.formats.intake import Intake, Limits, local_name, root_and_children
 from geoinfra.utilities.formats.ler_read import Answer, ElementReader, FeatureRules, Keep, RuleFactory
 from geoinfra.utilities.formats.package_check import missing_attachment, outside_area, ownerless
-from geoinfra.utilities.formats.package_survey import Survey, is_special, local_name, owner_mark
+from geoinfra.utilities.formats.package_survey import Survey, is_special, owner_mark
 from geoinfra.utilities.formats.package_write import (
     NOT_DELIVERED,
     UNKNOWN_OWNER,

@@ -16,7 +16,7 @@ from lxml import etree
 from geoinfra.errors import Finding, InvalidInput, UnreadableFile
 from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats import package_check as check
-from geoinfra.utilities.formats.intake import Intake, Limits, is_safe_name
+from geoinfra.utilities.formats.intake import Intake, Limits, is_safe_name, local_name
 from geoinfra.utilities.formats.package_write import (
     UNKNOWN_OWNER,
     EnquiryInfo,
@@ -30,7 +30,7 @@ from geoinfra.utilities.formats.request import DigRequest, dig_area, read_reques
 from geoinfra.utilities.formats.status_list import STATUS_LIST, StatusEntry, read_status_list
 from geoinfra.utilities.model import Contact, ResponseType, is_gml_id
 
-__all__ = ["Survey", "enquiry_of", "enquiry_of_request", "is_special", "local_name", "owner_mark"]
+__all__ = ["Survey", "enquiry_of", "enquiry_of_request", "is_special", "owner_mark"]
 
 _CVR = re.compile(r"[0-9]{8}")
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -59,11 +59,6 @@ _DIG_FIELDS = frozenset(
 )
 _REQUEST = "graveforespoergsel"
 _PACKAGE_NAME = re.compile(r"Ledningspakke[_ -]?([A-Za-z0-9-]{1,40})", re.IGNORECASE)
-
-
-def local_name(element: etree._Element) -> str:
-    """Return the name of an element without its namespace."""
-    return str(element.tag).rpartition("}")[2]
 
 
 def is_special(element: etree._Element) -> bool:

@@ -18,7 +18,7 @@ from lxml import etree
 
 from geoinfra.crs import require_denmark
 from geoinfra.errors import InvalidGeometry, InvalidInput, UnreadableFile
-from geoinfra.utilities.formats.intake import Intake, Limits, root_and_children
+from geoinfra.utilities.formats.intake import Intake, Limits, local_name, root_and_children
 from geoinfra.utilities.formats.ler_write import opened_for_writing
 from geoinfra.utilities.model import escape
 
@@ -253,7 +253,7 @@ def dig_area(element: etree._Element) -> tuple[shapely.Polygon | shapely.MultiPo
 
 def _polygons(element: etree._Element) -> list[tuple[shapely.Polygon, bool]]:
     """Return the polygons below an element as they are written, and whether all their rings are closed."""
-    found = [one for one in element.iter() if etree.QName(one).localname in ("Polygon", "PolygonPatch")]
+    found = [one for one in element.iter() if local_name(one) in ("Polygon", "PolygonPatch")]
     if not found:
         raise InvalidGeometry("The request has no polygon.")
     return [_polygon(one) for one in found]
@@ -263,7 +263,7 @@ def _polygon(element: etree._Element) -> tuple[shapely.Polygon, bool]:
     srs = element.get("srsName", "")
     if srs and not srs.endswith(("25832", "7416")):
         raise InvalidGeometry(f"The polygon is in '{srs[:80]}'.", hint="Write it in EPSG:25832.")
-    rings = [_ring(one, element) for one in element.iter() if etree.QName(one).localname == "LinearRing"]
+    rings = [_ring(one, element) for one in element.iter() if local_name(one) == "LinearRing"]
     if not rings or any(len(ring) < 4 for ring in rings):
         raise InvalidGeometry("A ring of the polygon has fewer than four points.")
     if sum(map(len, rings)) > _MAX_VERTICES:
@@ -278,7 +278,7 @@ def _ring(ring: etree._Element, polygon: etree._Element) -> list[tuple[float, fl
     numbers: list[float] = []
     dimension = 2
     for child in ring:
-        name = etree.QName(child).localname
+        name = local_name(child)
         text = child.text or ""
         if name == "coord":  # GML 2 with an element for each number
             text, name = " ".join(one.text or "" for one in child), "pos"
