@@ -92,7 +92,7 @@ class DigEnquiry(BaseProcessor):  # type: ignore[misc]  # pygeoapi carries no ty
             ),
             "formats": _input(
                 "Formats of the package",
-                {"type": "array", "items": {**_TEXT, "enum": ["gml", "gpkg", "geojson", "html"]}},
+                {"type": "array", "items": {**_TEXT, "enum": ["gml", "gpkg", "geojson", "html", "dxf"]}},
                 required=False,
             ),
         },

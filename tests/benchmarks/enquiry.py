@@ -108,9 +108,8 @@ def measure_dense(data: Path, area: shapely.Polygon, database_url: str | None = 
         plain = ["gml", "gpkg", "geojson"]
         for formats in (["gml"], plain, [*plain, "html"], [*plain, "html", "dxf"]):
             seconds, features = median(client, document(area, formats))
-            print(
-                f"{engine}, dense, {area.area:,.0f} m2, {features:,} features, {'+'.join(formats)}: {seconds:.3f} s"
-            )
+            what = f"{features:,} features, {'+'.join(formats)}"
+            print(f"{engine}, dense, {area.area:,.0f} m2, {what}: {seconds:.3f} s")
 
 
 def measure_owner_selection(folder: Path) -> None:
