@@ -120,7 +120,7 @@ def events(store: Store, name: str, number: str) -> list[Event]:
     from geoinfra.storage.outbox import events_after
 
     with store.read() as connection:
-        found = events_after(connection, 0, 2**62, 10_000)
+        found = events_after(connection, 0, 2**31 - 1, 10_000)
     return [one for one in found if one.event == name and one.subject == number]
 
 
