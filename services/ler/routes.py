@@ -33,7 +33,7 @@ __all__ = ["LerInterface", "mount"]
 
 _log = logging.getLogger("geoinfra.ler")
 _NAMES = "|".join(sorted(CALLS, key=len, reverse=True))
-_PATH = re.compile(rf"/api(?:/v(?P<version>[0-9]{{1,3}}))?/(?P<name>{_NAMES})(?:/(?P<id>[^/]*))?/?", re.I)
+_PATH = re.compile(rf"/api(?:/v(?P<version>[0-9]{{1,3}}))?/(?P<name>{_NAMES})(?:/(?P<id>.*?))?/?", re.I)
 _UNVERSIONED = frozenset(("basictest", "securetest", "errorcodes"))
 _IDS = ("requestid", "transactionid")
 _NOT_KEPT = frozenset(("00-100", "00-110", "00-530", "00-540"))

@@ -47,7 +47,7 @@ _LIMITS: Final = Limits(max_bytes=16 * 1024**2)
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _SHAPES = frozenset(("Polygon", "Surface", "MultiPolygon", "MultiSurface"))
 _COLLECTIONS = frozenset(("MultiPolygon", "MultiSurface", "MultiGeometry"))
-_ORDER = ("19-470", "19-480", "19-310", "19-320", "19-330", "19-360", "19-340", "19-350")
+_ORDER = ("19-470", "19-480", "19-310", "19-320", "19-330", "19-360", "19-350", "19-340")
 
 
 def dig_request(gml: bytes, today: date) -> DigRequest:
