@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import shapely
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, DataRefused, InvalidInput, NotFound, TooLarge
@@ -106,6 +107,13 @@ def begin_exchange(store: Store, exchange: Exchange) -> Mapping[str, Any] | None
     Refusal
         ``00-300``: the id was used for another call; ``00-530``: the first call is still at work.
     """
+    try:
+        return _begun(store, exchange)
+    except IntegrityError as error:  # another process noted it at the same moment
+        raise Refusal("00-530") from error
+
+
+def _begun(store: Store, exchange: Exchange) -> Mapping[str, Any] | None:
     table, moment = schema.exchanges, datetime.now(UTC)
     with store.begin() as tx:
         own = table.c.organisation == exchange.organisation
@@ -130,8 +138,10 @@ def begin_exchange(store: Store, exchange: Exchange) -> Mapping[str, Any] | None
             return response
         if row.created_at > timestamp(moment - _LOST):
             raise Refusal("00-530")
-        ours = own, table.c.request_id == exchange.request_id
-        tx.execute(sa.update(table).where(*ours).values(created_at=timestamp(moment)))
+        ours = own, table.c.request_id == exchange.request_id, table.c.created_at == row.created_at
+        taken_over = sa.update(table).where(*ours).values(created_at=timestamp(moment))
+        if tx.execute(taken_over).rowcount != 1:
+            raise Refusal("00-530")
         tx.commit()
         return None
 

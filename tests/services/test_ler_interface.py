@@ -28,6 +28,7 @@ from lxml import etree
 from test_flow_enquiry import work_off
 
 from geoinfra.access import Role
+from geoinfra.flows.ler_exchange import Exchange, begin_exchange
 from geoinfra.standards import standards_path
 from geoinfra.storage import Store, open_store, organisations, schema
 from geoinfra.storage.organisations import InterestArea
@@ -699,6 +700,27 @@ def ago(**span: float) -> str:
     return (datetime.now(UTC) - timedelta(**span)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def test_of_calls_that_begin_at_the_same_moment_one_is_done(store: Store) -> None:
+    stocked(store)
+    exchange = Exchange(DIGGER, str(uuid.uuid4()), "GET ledningspakkeStatus/", "0" * 64)
+    begun: list[Any] = []
+    ready = threading.Barrier(6)
+
+    def begin() -> None:
+        ready.wait()
+        try:
+            begun.append(begin_exchange(store, exchange))
+        except Refusal as refused:
+            begun.append(refused.code)
+
+    threads = [threading.Thread(target=begin) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, begun)) == ["00-530"] * 5 + ["None"]
+
+
 def test_calls_by_many_threads_with_one_request_id_are_done_once(world: World) -> None:
     request_id, body = str(uuid.uuid4()), {"Gmlbase64data": encoded(request_gml())}
     answers: list[dict[str, Any]] = []
@@ -776,6 +798,17 @@ def test_proxies_are_named_with_the_header_and_not_everybody_is_one() -> None:
     ):
         with pytest.raises(ValueError, match="GEOINFRA_LER_PROXIES"):
             Settings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'CN=Robot\\, nr \\"1\\",O=\\C3\\86r\\C3\\B8\\ ,organizationIdentifier=NTRDK-{OWNER},C=DK',
+        f"serialNumber=CVR:{OWNER}-FID:1234567+CN=Firma - Robot,O=Firma // CVR:10000009,C=DK",
+    ],
+)
+def test_a_subject_as_openssl_writes_it_is_read(text: str) -> None:
+    assert cvr_of_subject(text) == OWNER
 
 
 @pytest.mark.parametrize(
