@@ -705,7 +705,8 @@ def report_damage(store: Store, access: Access, document: Mapping[str, Any]) -> 
 def register_interest_area(store: Store, access: Access, gml: bytes, number: int | None) -> int:
     """Register an interest area of an owner for review, or change one; return its number.
 
-    A new or changed area is asked about once the operator has accepted it.
+    A new or changed area is asked about once the operator has accepted it. A live area stays as it is: its
+    change gets a number of its own and waits beside it, so that the owner does not stop being asked.
 
     Parameters
     ----------
@@ -721,12 +722,10 @@ def register_interest_area(store: Store, access: Access, gml: bytes, number: int
     """
     access.require(Role.OWNER)
     owner, notice = access.require_organisation(), interest_area(gml)
+    stored, table = _area_row(notice), schema.interest_areas
     with store.begin() as tx:
-        if number is not None:
-            _require_change(tx, owner, number, notice)
-        stored = _area_row(notice)
-        table = schema.interest_areas
-        if number is None:
+        state = None if number is None else _changeable(tx, owner, number, notice)
+        if number is None or state is AreaState.LIVE:
             number = _next_area(tx)
             tx.execute(sa.insert(table).values(number=number, owner_cvr=owner, valid_from=now(), **stored))
         else:
@@ -735,17 +734,29 @@ def register_interest_area(store: Store, access: Access, gml: bytes, number: int
     return number
 
 
-def _require_change(tx: Transaction, owner: str, number: int, notice: InterestAreaNotice) -> None:
-    table = schema.interest_areas
-    row = tx.connection.execute(sa.select(table).where(table.c.number == number)).one_or_none()
+def _changeable(tx: Transaction, owner: str, number: int, notice: InterestAreaNotice) -> AreaState:
+    """Return the state of an area that its owner changes."""
+    table = schema.interest_areas.c
+    row = tx.connection.execute(sa.select(schema.interest_areas).where(table.number == number)).one_or_none()
     if row is None:
         raise Refusal("27-400")
     if row.owner_cvr != owner:
         raise Refusal("27-410")
-    same = _area_row(notice)
-    shape = shapely.equals(shapely.from_wkb(row.polygon), shapely.from_wkb(notice.polygon))
-    if shape and row.supply_types == same["supply_types"] and row.contacts == same["contacts"]:
+    waiting = tx.connection.execute(
+        sa.select(schema.interest_areas).where(
+            table.owner_cvr == owner, table.state == str(AreaState.REVIEW), table.number != number
+        )
+    )
+    if any(_is_same(one, notice) for one in [row, *waiting]):
         raise Refusal("27-420")
+    return AreaState(row.state)
+
+
+def _is_same(row: sa.Row[Any], notice: InterestAreaNotice) -> bool:
+    told = _area_row(notice)
+    if row.supply_types != told["supply_types"] or row.contacts != told["contacts"]:
+        return False
+    return bool(shapely.equals(shapely.from_wkb(row.polygon), shapely.from_wkb(notice.polygon)))
 
 
 def _area_row(notice: InterestAreaNotice) -> dict[str, Any]:

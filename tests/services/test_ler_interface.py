@@ -565,6 +565,18 @@ def test_an_interest_area_waits_for_review_and_can_be_changed(world: World) -> N
     assert json.loads(row.supply_types) == ["electricity", "gas"]
 
 
+def test_a_live_interest_area_stays_live_while_its_change_waits(world: World) -> None:
+    owner, body = world["owner"], {"Gmlbase64data": encoded(area_gml(forsyningsart_id="5,8"))}
+    path, table = "/api/v1/interesseomraade", schema.interest_areas
+    number = owner.done("POST", path, body, indberetningsNr=29)["IndberetningsNr"]
+    with world.store.read() as connection:
+        rows = connection.execute(sa.select(table).where(table.c.number.in_([29, number]))).all()
+    assert {row.number: row.state for row in rows} == {29: "live", number: "review"}
+    live = next(row for row in rows if row.number == 29)
+    assert shapely.equals(shapely.from_wkb(live.polygon), AREA)
+    assert owner.code("POST", path, body, indberetningsNr=29) == "27-420"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
