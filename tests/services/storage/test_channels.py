@@ -191,6 +191,7 @@ def test_events_are_read_in_pages_by_their_number(filled: Store) -> None:
     with filled.read() as connection:
         assert [e.event_id for e in events_after(connection, ids[0], ids[3], 2)] == ids[1:3]
         assert [e.event_id for e in events_after(connection, ids[2], ids[3], 9)] == ids[3:4]
+        assert events_after(connection, 10**17, ids[3], 9) == []
         assert get_event(connection, ids[1]).event == "package.ready"
         with pytest.raises(NotFound):
             get_event(connection, 10**9)
