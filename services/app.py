@@ -30,12 +30,13 @@ import services.web
 from geoinfra import crs
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import GeoinfraError, InvalidInput, TooLarge
+from geoinfra.flows.sandbox import declare_sandbox, is_sandbox
 from geoinfra.flows.signing import ensure_key
 from geoinfra.storage import Store, open_store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.organisations import get_organisation
-from geoinfra.utilities.enquiry import MAX_AREA_M2
+from geoinfra.utilities.dig_area import MAX_AREA_M2
 from services.catalogue import Present, PresentCatalogue, may_know_granted
 from services.security import CSRF_COOKIE, SESSION_COOKIE, Security
 from services.settings import Settings
@@ -63,6 +64,8 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     """
     use_grids(settings)
     opened = store or open_store(settings.data_dir, settings.database())
+    if settings.sandbox:
+        declare_sandbox(opened)
     security = Security(opened, settings)
     ensure_key(opened)
     feed = services.enquiries.EventFeed(opened, settings.base_url)
@@ -90,6 +93,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.include_router(services.enquiries.router)
     app.include_router(services.enquiries.channels_router)
+    app.include_router(services.enquiries.damages_router)
     app.include_router(services.enquiries.differences_router)
     app.include_router(services.enquiries.keys_router)
     _add_health(app)
@@ -180,8 +184,11 @@ def _add_config(app: FastAPI, present: PresentCatalogue) -> None:
         store: Store = request.app.state.store
         security: Security = request.app.state.security
         access = security.access_of(request)
+        with store.read() as connection:
+            sandbox = is_sandbox(connection)
         document = {
             "demo": request.app.state.settings.demo,
+            "sandbox": sandbox,
             "roles": security.demo_roles(),
             "role": security.demo_role(request),
             "organisation": _organisation(store, access),

@@ -16,6 +16,7 @@ from geoinfra.cli import StoreAddress, app, run
 from geoinfra.errors import GeoinfraError
 from services.notices.commands import app as channel
 from services.robot.commands import app as owner_robot
+from services.sandbox import app as sandbox_commands
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -26,6 +27,7 @@ _NOTICE_THREADS = 2
 
 app.add_typer(owner_robot, name="owner-robot")
 app.add_typer(channel, name="channel")
+app.add_typer(sandbox_commands, name="sandbox")
 
 
 @app.callback()
@@ -95,6 +97,7 @@ def worker(context: typer.Context) -> None:
     """Run the worker: makes packages, tells events, does all else that must not hold up an answer."""
     from geoinfra.flows.handlers import HANDLERS
     from geoinfra.flows.notices import SEND_NOTICE
+    from geoinfra.flows.sandbox import declare_sandbox
     from geoinfra.flows.subscribers import SUBSCRIBERS
     from geoinfra.storage import open_store
     from geoinfra.storage.jobs import Worker
@@ -113,6 +116,8 @@ def worker(context: typer.Context) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     store = open_store(settings.data_dir, settings.database())
+    if settings.sandbox:
+        declare_sandbox(store)
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}
     beside |= {f"notices-{number}": notices.run for number in range(_NOTICE_THREADS)}

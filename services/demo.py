@@ -26,7 +26,7 @@ from geoinfra.storage import Store, open_store, organisations, schema
 from services.security import DEMO_TOKENS
 from services.settings import Settings
 
-__all__ = ["ensure_tokens", "prepare_demo", "run_demo"]
+__all__ = ["ensure_tokens", "load_once", "prepare_demo", "run_demo"]
 
 _DEMO_ORGANISATIONS = {
     Role.EXCAVATOR: ("10000009", "Gravko Entreprise ApS"),
@@ -56,11 +56,16 @@ def prepare_demo(settings: Settings, size: str = "demo") -> None:
     """Make sure that the store holds the town and ``demo-tokens.json`` a valid token for each role."""
     store = open_store(settings.data_dir, settings.database())
     try:
-        if not _is_loaded(store):
-            _load(store, size)
+        load_once(store, size)
         ensure_tokens(store, settings.data_dir / DEMO_TOKENS)
     finally:
         store.close()
+
+
+def load_once(store: Store, size: str) -> None:
+    """Load the town of a size, unless a town was loaded."""
+    if not _is_loaded(store):
+        _load(store, size)
 
 
 def _is_loaded(store: Store) -> bool:

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     demo: bool = Field(
         False, description="Offers 'act as' one of the demo roles; set by the demo command alone."
     )
+    sandbox: bool = Field(
+        False, description="Makes an empty store a test environment, for ever, and refuses any other store."
+    )
     max_upload_bytes: int = Field(
         250_000_000, ge=1_000, le=10_000_000_000, description="Largest request body for deliveries."
     )

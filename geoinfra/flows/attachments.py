@@ -93,17 +93,17 @@ def linked(
     what it refers to: they are read from the delivery of the same answer.
     """
     found: dict[str, list[FeatureBatch]] = {}
-    records = _records(store, [a.delivery_id for a in filed.answers if a.delivery_id])
-    for answer in filed.answers:
-        owned = rows.get(answer.owner_cvr, ())
-        if answer.delivery_id is None or answer.delivery_id not in records or not owned:
+    records = _records(store, [delivery for _, delivery in _deliveries(filed)])
+    for owner, delivery in _deliveries(filed):
+        owned = [*rows.get(owner, ()), *found.get(owner, ())]
+        if delivery not in records or not owned:
             continue
         wanted = _referred(owned)
         if not wanted:
             continue
-        view = store.delivery(answer.delivery_id)
+        view = store.delivery(delivery)
         columns, geometry = tuple(owned[0].columns), any(owned[0].geometry)
-        ids = [f"{answer.owner_cvr}.{name}" for name in wanted]
+        ids = [f"{owner}.{name}" for name in wanted]
         batches: list[FeatureBatch] = []
         for start in range(0, len(ids), _AT_ONCE):
             query = FeatureQuery(
@@ -113,9 +113,15 @@ def linked(
             )
             batches += view.read(query)
         for batch in batches:
-            batch.source = answer.owner_cvr
-        found[answer.owner_cvr] = batches
+            batch.source = owner
+        found.setdefault(owner, []).extend(batches)
     return found
+
+
+def _deliveries(filed: Enquiry) -> list[tuple[str, str]]:
+    """Return owner and delivery of every answer, the newest delivery first: it counts where two differ."""
+    pairs = {(one.owner_cvr, one.delivery_id) for one in filed.stored_answers if one.delivery_id}
+    return sorted(pairs, key=lambda pair: pair[1], reverse=True)
 
 
 def _referred(batches: Sequence[FeatureBatch]) -> list[str]:
@@ -139,11 +145,13 @@ def in_package(
     named = {owner: paths for owner, owned in rows.items() if (paths := _paths(owned))}
     if not named:
         return {}
-    delivery_of = {a.owner_cvr: a.delivery_id for a in filed.answers if a.delivery_id}
-    records = _records(store, [delivery_of[owner] for owner in named if owner in delivery_of])
+    pairs = [(owner, delivery) for owner, delivery in _deliveries(filed) if owner in named]
+    records = _records(store, [delivery for _, delivery in pairs])
     found: dict[str, list[Attachment]] = {}
     for owner, paths in named.items():
-        kept = records.get(delivery_of.get(owner, ""), {})
+        kept: dict[str, Any] = {}
+        for _, delivery in reversed([pair for pair in pairs if pair[0] == owner]):
+            kept |= records.get(delivery, {})
         names = _names(folder_of(owner), [path for path in paths if path in kept])
         files = [Attachment(name, _opener(store, kept[path]["blob"]), path) for path, name in names.items()]
         if files:

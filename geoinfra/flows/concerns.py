@@ -156,7 +156,9 @@ def _owners(connection: sa.Connection, numbers: Sequence[str]) -> dict[str, froz
         return {}
     table = schema.answers
     found: dict[str, set[str]] = defaultdict(set)
-    query = sa.select(table.c.enquiry, table.c.owner_cvr).where(table.c.enquiry.in_(numbers))
+    query = sa.select(table.c.enquiry, table.c.owner_cvr).where(
+        table.c.enquiry.in_(numbers), table.c.scope == "dig", table.c.status != "not-asked"
+    )
     for row in connection.execute(query):
         found[row.enquiry].add(row.owner_cvr)
     return {number: frozenset(cvrs) for number, cvrs in found.items()}

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from geoinfra.access import Access
 from geoinfra.errors import Conflict, InvalidInput, NotFound
-from geoinfra.flows.enquiries import Enquiry, enquiry
+from geoinfra.flows.enquiries import Enquiry
+from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, schema
 from geoinfra.tables import FeatureBatch, FeatureQuery
 from geoinfra.utilities.containment import with_container_geometry
@@ -41,12 +42,12 @@ def package_differences(store: Store, access: Access, number: str, first: int, s
     Conflict
         The enquiry has expired: its lines are given out no more.
     """
-    filed = enquiry(store, access, number)
+    filed = whole(store, access, number)
     if access.organisation is None or filed.organisation != access.organisation:
         raise NotFound("There is no such package.", hint="Check the number, and whose token you use.")
     if filed.state is EnquiryState.EXPIRED:
         raise Conflict(f"The enquiry {number} has expired.", hint="File it again before you dig.")
-    before, after = (package_manifest(store, number, sequence) for sequence in (first, second))
+    before, after = (package_manifest(store, filed.number, sequence) for sequence in (first, second))
     return manifest_differences(store, filed, before, after)
 
 

@@ -1,48 +1,64 @@
-"""File a dig enquiry, answer it from the owners' published versions, and read it again.
+"""File a dig enquiry, answer it from the owners' published versions, send it again, and read it.
 
-One records transaction holds everything that filing means: the enquiry, one answer for each owner with an
-interest there, the grants of those whose data touch the area, the events and the job that makes the package.
+One records transaction holds everything that filing means: the enquiry or, of a large area, all its parts,
+one answer for each owner with an interest there, the grants of those whose data touch the area, the fee, the
+events, the clock and the job that makes the package.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
+from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import shapely
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from geoinfra import crs
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, NotFound
 from geoinfra.flows.answer_versions import write_first_versions
-from geoinfra.flows.package_jobs import PackageJob, enqueue_package, newest_job
+from geoinfra.flows.enquiry_records import (
+    DIG,
+    SURROUNDINGS,
+    UTILITY_DATASET,
+    Answer,
+    Enquiry,
+    Package,
+    PackageState,
+    Project,
+    answer_row,
+    grant_row,
+    load_enquiry,
+    newest_package,
+    package_state,
+)
+from geoinfra.flows.package_jobs import enqueue_package
 from geoinfra.flows.reminders import start_clock
+from geoinfra.flows.sandbox import number_prefix
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.organisations import InterestHit, owners_in
 from geoinfra.storage.records import Transaction, timestamp
 from geoinfra.tables import FeatureQuery
-from geoinfra.utilities.enquiry import (
-    AnswerStatus,
-    EnquiryContact,
-    EnquiryRequest,
-    EnquiryState,
-    state_of,
-)
+from geoinfra.utilities import areas, fees
+from geoinfra.utilities.areas import joined
+from geoinfra.utilities.enquiry import AnswerStatus, EnquiryKind, EnquiryRequest
+from geoinfra.utilities.filing import filing_of, may_resend
+from geoinfra.utilities.legal_clock import DENMARK
 
 __all__ = [
     "Answer",
     "Enquiry",
     "Package",
     "PackageState",
+    "Project",
     "answer_row",
     "enqueue_package",
     "enquiry",
+    "fees_of_year",
     "file_enquiry",
     "grant_row",
     "hosted_answer",
@@ -50,165 +66,33 @@ __all__ = [
     "newest_package",
     "package_state",
     "published_versions",
+    "resend_enquiry",
 ]
 
-UTILITY_DATASET = "utility-features"
-DENMARK = ZoneInfo("Europe/Copenhagen")
-
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One owner's answer to one enquiry.
+class _Draft:
+    """One enquiry before it has a number.
 
     Attributes
     ----------
-    interest_areas
-        LER's *indberetningsNr* of the areas that touch the dig area.
-    features
-        Features of the owner that touch the area; ``None`` while he has not answered.
-    valid_to
-        LER's *gyldigTil*; a past date is shown, never refused.
-    header
-        Contact, supplementary information and expected time of the delivery behind the answer; of a hosted
-        owner also that delivery (``hosted``).
-    due_at
-        When it is due by law, UTC text; ``None`` for an enquiry without a clock.
-    taken_at
-        When the owner took it out for manual handling.
-    acknowledged_at
-        When the owner's system fetched the enquiry.
-    version
-        How many answers he has given, with corrections.
+    original
+        Number of the enquiry that it sends again, or nothing.
     """
 
-    owner_cvr: str
-    owner_name: str
-    interest_areas: tuple[int, ...]
-    status: AnswerStatus
-    delivery_id: str | None
-    features: int | None
-    valid_to: date | None
-    answered_at: str | None
-    header: Mapping[str, Any]
-    due_at: str | None = None
-    taken_at: str | None = None
-    acknowledged_at: str | None = None
-    version: int = 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as the HTTP interface shows it."""
-        expired = self.valid_to is not None and self.valid_to < datetime.now(DENMARK).date()
-        return {
-            "cvr": self.owner_cvr,
-            "name": self.owner_name,
-            "interest_areas": list(self.interest_areas),
-            "status": str(self.status),
-            "status_da": self.status.danish,
-            "features": self.features,
-            "valid_to": self.valid_to.isoformat() if self.valid_to else None,
-            "expired": expired,
-            "answered_at": self.answered_at,
-            "due_at": self.due_at,
-            "taken_at": self.taken_at,
-            "acknowledged_at": self.acknowledged_at,
-            "version": self.version,
-            "expected_at": self.header.get("expected_at"),
-            "supplementary_info": self.header.get("supplementary_info"),
-            "contact": self.header.get("contact"),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package that was made: a blob, its hash (SHA-256 of the zip) and size."""
-
-    sequence: int
-    blob: str
-    sha256: str
-    size_bytes: int
-    features: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what clients may know; the blob's name is not among it."""
-        return {
-            "ready": True,
-            "sequence": self.sequence,
-            "sha256": self.sha256,
-            "size_bytes": self.size_bytes,
-            "features": self.features,
-        }
-
-
-class PackageState(StrEnum):
-    """How far an enquiry's package is; ``failed`` is final."""
-
-    BUILDING = "building"
-    READY = "ready"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Enquiry:
-    """A filed dig enquiry with its answers and its newest package.
-
-    Attributes
-    ----------
-    package_state
-        ``None`` for a reader whom the package does not concern.
-    package_behind
-        Whether answers came or changed since the newest package was begun, and a newer one follows.
-    """
-
-    number: str
-    organisation: str
     request: EnquiryRequest
-    filed_at: str
-    valid_to: datetime
-    answers: tuple[Answer, ...]
-    package: Package | None
-    package_state: PackageState | None
-    package_behind: bool = False
-
-    @property
-    def state(self) -> EnquiryState:
-        """Derived from the answers, the package and the clock."""
-        statuses = [answer.status for answer in self.answers]
-        whole = not (self.package_behind and all(status.final for status in statuses))
-        packaged = self.package is not None and whole
-        return state_of(statuses, packaged=packaged, valid_to=self.valid_to)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the enquiry as ``docs/reference/http.md`` describes it."""
-        area = crs.transform_geometry(self.request.polygon, "EPSG:25832", "OGC:CRS84")
-        return {
-            "number": self.number,
-            "state": str(self.state),
-            "filed_at": self.filed_at,
-            "valid_to": timestamp(self.valid_to),
-            "area": json.loads(shapely.to_geojson(shapely.set_precision(area, 1e-8))),
-            "area_m2": round(self.request.area_m2, 1),
-            "period": {
-                "from": self.request.period_from.isoformat(),
-                "to": self.request.period_to.isoformat(),
-            },
-            "methods": list(self.request.methods),
-            "methods_other": self.request.methods_other,
-            "description": self.request.description,
-            "contact": self.request.contact.to_json(),
-            "formats": list(self.request.formats),
-            "owners": [answer.to_json() for answer in self.answers],
-            "package": {
-                "state": self.package_state and str(self.package_state),
-                **(self.package.to_json() if self.package else {"ready": False}),
-            },
-            "links": [{"rel": "self", "type": "application/json", "href": f"/api/enquiries/{self.number}"}],
-        }
+    answers: Sequence[Answer]
+    beside: Sequence[Answer] = ()
+    original: str = ""
 
 
 def file_enquiry(
     store: Store, access: Access, document: Mapping[str, Any], *, key: str | None = None
 ) -> Enquiry:
     """File a dig enquiry; hosted owners answer at once, and a job makes the package.
+
+    An area above the limit of one enquiry is split, and filed as several that share a package: the parts of a
+    project. The first part is returned; ``flows.projects.whole`` gives them together.
 
     Parameters
     ----------
@@ -223,48 +107,151 @@ def file_enquiry(
         `access` is not an excavator of an organisation.
     InvalidInput, InvalidGeometry, TooLarge
         The document breaks a rule; nothing was stored.
+    Conflict
+        The key was used for another enquiry.
     """
     access.require(Role.EXCAVATOR)
-    organisation = access.require_organisation()
-    request = EnquiryRequest.from_document(document)
+    organisation, moment = access.require_organisation(), datetime.now(UTC)
+    request = EnquiryRequest.from_document(document, today=moment.astimezone(DENMARK).date())
     full_key = f"{organisation}:{key}" if key else None
-    if full_key and (number := _number_of_key(store, full_key)):
-        return _same_request(enquiry(store, access, number), request)
-    filed_at = datetime.now(UTC)
-    drafts = _answers(store, request.polygon, filed_at)
-    with store.begin() as tx:
-        if full_key and (number := _number_in(tx.connection, full_key)):
-            return _same_request(_load(tx.connection, number), request)
-        filed = _insert(tx, access, organisation, request, filed_at, drafts, full_key)
-        tx.commit()
-    return filed
+    if earlier := _filed_with(store, full_key, request):
+        return earlier
+    filing_of(request, "", moment).require_rules()
+    drafts = _drafts(store, request, areas.split(request.polygon), moment)
+    return _file(store, access, request, drafts, moment, full_key)
 
 
-def _number_of_key(store: Store, key: str) -> str | None:
+def resend_enquiry(store: Store, access: Access, number: str, *, key: str | None = None) -> Enquiry:
+    """Send an enquiry again under a new number, free: the same dig, with what owners have to tell now.
+
+    Of a project all parts are sent again; the first is returned.
+
+    Parameters
+    ----------
+    number
+        Of the enquiry, or of any part.
+    key
+        As for :func:`file_enquiry`.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is not an excavator of an organisation.
+    NotFound
+        There is no such enquiry of his.
+    Conflict
+        It may not be sent again; the hint says why.
+    """
+    access.require(Role.EXCAVATOR)
+    organisation, moment = access.require_organisation(), datetime.now(UTC)
+    first = enquiry(store, access, number)
+    if first.organisation != organisation:
+        raise NotFound("There is no such enquiry.", hint="Check the number, and whose token you use.")
+    numbers = first.project.numbers if first.project else (number,)
+    parts = [enquiry(store, access, one) for one in numbers]
+    request = replace(first.request, polygon=joined([part.request.polygon for part in parts]))
+    full_key = f"{organisation}:{key}" if key else None
+    if earlier := _filed_with(store, full_key, request):
+        return earlier
+    for part in parts:
+        _require_resend(part, moment)
+    drafts = _drafts(store, request, [part.request.polygon for part in parts], moment, numbers)
+    return _file(store, access, request, drafts, moment, full_key)
+
+
+def _require_resend(filed: Enquiry, moment: datetime) -> None:
+    filing = filing_of(
+        filed.request, filed.number, datetime.fromisoformat(filed.filed_at), original=filed.original
+    )
+    terms = may_resend(filing, moment)
+    if not terms.allowed:
+        raise Conflict(f"The enquiry {filed.number} cannot be sent again.", hint=terms.text)
+
+
+def _filed_with(store: Store, key: str | None, request: EnquiryRequest) -> Enquiry | None:
+    """Return what was filed with an idempotency key before."""
+    if key is None:
+        return None
     with store.read() as connection:
-        return _number_in(connection, key)
+        return _filed_in(connection, key, request)
 
 
-def _number_in(connection: sa.Connection, key: str) -> str | None:
-    table = schema.enquiries
-    return connection.scalar(sa.select(table.c.number).where(table.c.request_key == key))
+def _filed_in(connection: sa.Connection, key: str, request: EnquiryRequest) -> Enquiry | None:
+    table = schema.enquiries.c
+    number = connection.scalar(sa.select(table.number).where(table.request_key == key))
+    return _same_request(connection, load_enquiry(connection, number), request) if number else None
 
 
-def _same_request(earlier: Enquiry, request: EnquiryRequest) -> Enquiry:
-    same = shapely.equals_exact(earlier.request.polygon, request.polygon, tolerance=1e-6)
-    if not same or earlier.request.period_from != request.period_from:
+def _same_request(connection: sa.Connection, earlier: Enquiry, request: EnquiryRequest) -> Enquiry:
+    """Return the enquiry filed earlier when it asks for the same, in parts or not."""
+    polygon = earlier.request.polygon
+    if earlier.project:
+        table = schema.enquiries.c
+        parts = connection.scalars(sa.select(table.polygon).where(table.project == earlier.project.number))
+        polygon = joined([shapely.from_wkb(part) for part in parts])
+    apart_m2 = shapely.symmetric_difference(polygon, request.polygon).area
+    if apart_m2 > 1e-3 or replace(earlier.request, polygon=request.polygon) != request:
         raise Conflict(
             "This idempotency key was used for another enquiry.", hint="Use a new key for a new enquiry."
         )
     return earlier
 
 
-def _answers(store: Store, polygon: shapely.Polygon, at: datetime) -> list[Answer]:
+# --- What owners answer
+
+
+def _drafts(
+    store: Store,
+    request: EnquiryRequest,
+    polygons: Sequence[shapely.Polygon],
+    at: datetime,
+    originals: Sequence[str] = (),
+) -> list[_Draft]:
+    """Decide every owner's answer to every part; owners beside the whole area are named with the first."""
+    drafts = [
+        _Draft(replace(request, polygon=polygon), _answers(store, request.kind, polygon, at))
+        for polygon in polygons
+    ]
+    asked = {answer.owner_cvr for draft in drafts for answer in draft.answers}
+    drafts[0] = replace(drafts[0], beside=_beside(store, request, asked, at))
+    if originals:
+        drafts = [replace(draft, original=number) for draft, number in zip(drafts, originals, strict=True)]
+    return drafts
+
+
+def _answers(store: Store, kind: EnquiryKind, polygon: shapely.Polygon, at: datetime) -> list[Answer]:
     """Decide every owner's answer from his published version; no owner is left out."""
     with store.read() as connection:
         hits = owners_in(connection, polygon, at)
         current = published_versions(connection)
-    return [hosted_answer(store, hit, current.get(hit.owner_cvr), polygon, at) for hit in hits]
+    if kind.asks_owners:
+        return [hosted_answer(store, hit, current.get(hit.owner_cvr), polygon, at) for hit in hits]
+    return [_planning_answer(store, hit, current.get(hit.owner_cvr), polygon, at) for hit in hits]
+
+
+def _planning_answer(
+    store: Store, hit: InterestHit, published: Any, polygon: shapely.Polygon, at: datetime
+) -> Answer:
+    """Return what an owner gives to planning: his hosted lines when he allows it, else his name."""
+    if hit.shows_for_planning and published is not None:
+        answer = hosted_answer(store, hit, published, polygon, at)
+        if answer.status.final:
+            return answer
+    return _named(hit)
+
+
+def _named(hit: InterestHit) -> Answer:
+    return Answer(hit.owner_cvr, hit.name, hit.numbers, AnswerStatus.NOT_ASKED, None, None, None, None, {})
+
+
+def _beside(store: Store, request: EnquiryRequest, asked: set[str], at: datetime) -> list[Answer]:
+    """Return the owners who have an interest in the surroundings and none in the dig area."""
+    if not request.surroundings_m:
+        return []
+    around = areas.surroundings(request.polygon, request.surroundings_m)
+    with store.read() as connection:
+        hits = owners_in(connection, around, at)
+    return [_named(hit) for hit in hits if hit.owner_cvr not in asked]
 
 
 def published_versions(connection: sa.Connection) -> dict[str, Any]:
@@ -300,67 +287,136 @@ def hosted_answer(
     )
 
 
-def _insert(
-    tx: Transaction,
+# --- Storing
+
+
+def _file(
+    store: Store,
     access: Access,
-    organisation: str,
     request: EnquiryRequest,
+    drafts: Sequence[_Draft],
     filed_at: datetime,
-    answers: list[Answer],
     key: str | None,
 ) -> Enquiry:
-    number = _next_number(tx, filed_at)
-    valid_to = _end_of_day(request.period_to)
-    tx.execute(
-        sa.insert(schema.enquiries).values(
-            number=number,
-            organisation=organisation,
-            principal=access.principal,
-            request_key=key,
-            state=str(EnquiryState.FILED),
-            filed_at=timestamp(filed_at),
-            polygon=shapely.to_wkb(request.polygon),
-            area_m2=request.area_m2,
-            period_from=request.period_from.isoformat(),
-            period_to=request.period_to.isoformat(),
-            methods=json.dumps(request.methods),
-            methods_other=request.methods_other,
-            description=request.description,
-            contact=json.dumps(request.contact.to_json()),
-            formats=json.dumps(request.formats),
-            valid_to=timestamp(valid_to),
+    """Store an enquiry, or all parts of one, and what follows from it; return the first."""
+    with store.begin() as tx:
+        numbers = _next_numbers(tx, filed_at, len(drafts))  # from here on nobody else files
+        if key and (earlier := _filed_in(tx.connection, key, request)):
+            return earlier
+        amounts = _fees(tx.connection, access, drafts, filed_at)
+        for part, (number, draft, amount) in enumerate(zip(numbers, drafts, amounts, strict=True), 1):
+            place = {"part": part, "parts": len(drafts), "project": numbers[0] if len(drafts) > 1 else None}
+            filing = {"number": number, "request_key": key if part == 1 else None, "fee_dkk": str(amount)}
+            _insert(tx, access, draft, filed_at, {**filing, **place})
+        enqueue_package(tx, numbers[0], access)
+        filed = load_enquiry(tx.connection, numbers[0])
+        tx.commit()
+    return filed
+
+
+def _fees(
+    connection: sa.Connection, access: Access, drafts: Sequence[_Draft], filed_at: datetime
+) -> Sequence[Decimal]:
+    """Return the fee of each part, as far as the year's cap leaves room."""
+    day = filed_at.astimezone(DENMARK).date()
+    before = fees_of_year(connection, access.require_organisation(), day.year)
+    _, amounts = fees.preview_parts(
+        [draft.request.area_m2 for draft in drafts],
+        day,
+        before,
+        resend=bool(drafts[0].original),
+        planning=not drafts[0].request.kind.asks_owners,
+    )
+    return amounts
+
+
+def fees_of_year(connection: sa.Connection, organisation: str, year: int) -> Decimal:
+    """Return what an organisation's enquiries of a Danish calendar year cost until now, DKK."""
+    table = schema.enquiries.c
+    start, end = (datetime(y, 1, 1, tzinfo=DENMARK) for y in (year, year + 1))
+    amounts = connection.scalars(
+        sa.select(table.fee_dkk).where(
+            table.organisation == organisation,
+            table.filed_at >= timestamp(start),
+            table.filed_at < timestamp(end),
+            table.fee_dkk != "0.00",
         )
     )
-    if answers:
-        tx.execute(sa.insert(schema.answers), [answer_row(number, answer) for answer in answers])
-    granted = [a for a in answers if a.delivery_id]
+    return sum(map(Decimal, amounts), Decimal(0))
+
+
+def _insert(
+    tx: Transaction, access: Access, draft: _Draft, filed_at: datetime, filing: Mapping[str, Any]
+) -> None:
+    """Store one enquiry with its answers, grants, versions, events and clock."""
+    number, organisation = filing["number"], access.require_organisation()
+    request, valid_to = draft.request, _end_of_day(draft.request.period_to)
+    tx.execute(
+        sa.insert(schema.enquiries).values(
+            organisation=organisation,
+            principal=access.principal,
+            filed_at=timestamp(filed_at),
+            valid_to=timestamp(valid_to),
+            original=draft.original or None,
+            **_request_row(request),
+            **filing,
+        )
+    )
+    rows = [answer_row(number, answer, DIG) for answer in draft.answers]
+    rows += [answer_row(number, answer, SURROUNDINGS) for answer in draft.beside]
+    if rows:
+        tx.execute(sa.insert(schema.answers), rows)
+    granted = [a for a in draft.answers if a.delivery_id]
     if granted:
         polygon = shapely.to_wkb(request.polygon)
-        rows = [grant_row(number, organisation, a, polygon, filed_at, valid_to) for a in granted]
-        tx.execute(sa.insert(schema.grants), rows)
-    outbox.emit(tx, "enquiry.filed", number, {"number": number, "owners": [a.owner_cvr for a in answers]})
-    for answer in answers:
+        grants = [grant_row(number, organisation, a, polygon, filed_at, valid_to) for a in granted]
+        tx.execute(sa.insert(schema.grants), grants)
+    asked = [answer.owner_cvr for answer in draft.answers if answer.status is not AnswerStatus.NOT_ASKED]
+    outbox.emit(tx, "enquiry.filed", number, {"number": number, "owners": asked})
+    for answer in draft.answers:
         if answer.answered_at:
             outbox.emit(
                 tx, "answer.stored", number, {"owner_cvr": answer.owner_cvr, "status": str(answer.status)}
             )
     write_first_versions(tx, number, access.principal)
     start_clock(tx, number)
-    enqueue_package(tx, number, access)
-    return _load(tx.connection, number)
 
 
-def _next_number(tx: Transaction, at: datetime) -> str:
-    """Return the next number of the year; gapless, because it is part of the transaction."""
-    name = f"enquiry:{at.astimezone(DENMARK).year}"
-    table = schema.counters
-    value = tx.connection.scalar(
-        sa.update(table).where(table.c.name == name).values(value=table.c.value + 1).returning(table.c.value)
-    )
-    if value is None:
-        tx.execute(sa.insert(table).values(name=name, value=1))
-        value = 1
-    return f"{name.split(':')[1]}-{value:06d}"
+def _request_row(request: EnquiryRequest) -> dict[str, Any]:
+    """Return a request as columns."""
+    return {
+        "polygon": shapely.to_wkb(request.polygon),
+        "area_m2": request.area_m2,
+        "period_from": request.period_from.isoformat(),
+        "period_to": request.period_to.isoformat(),
+        "methods": json.dumps(request.methods),
+        "methods_other": request.methods_other,
+        "description": request.description,
+        "contact": json.dumps(request.contact.to_json()),
+        "formats": json.dumps(request.formats),
+        "kind": str(request.kind),
+        "filer": str(request.filer),
+        "grounds": json.dumps(request.grounds),
+        "reason": request.reason,
+        "begun": request.begun,
+        "purpose": request.purpose,
+        "supplies": json.dumps(request.supplies),
+        "depth_m": request.depth_m,
+        "own_number": request.own_number,
+        "surroundings_m": request.surroundings_m,
+    }
+
+
+def _next_numbers(tx: Transaction, at: datetime, count: int) -> list[str]:
+    """Return the next numbers of the year; gapless, because they are part of the transaction."""
+    year = at.astimezone(DENMARK).year
+    dialect = sqlite if tx.connection.dialect.name == "sqlite" else postgresql
+    counted = dialect.insert(schema.counters).values(name=f"enquiry:{year}", value=count)
+    value = schema.counters.c.value
+    following = counted.on_conflict_do_update(index_elements=["name"], set_={"value": value + count})
+    last = tx.connection.scalar(following.returning(value)) or count
+    prefix = number_prefix(tx.connection)
+    return [f"{prefix}{year}-{one:06d}" for one in range(last - count + 1, last + 1)]
 
 
 def _end_of_day(day: date) -> datetime:
@@ -368,35 +424,7 @@ def _end_of_day(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(0), DENMARK).astimezone(UTC)
 
 
-def answer_row(number: str, answer: Answer) -> dict[str, Any]:
-    """Return an answer as its record."""
-    return {
-        "enquiry": number,
-        "owner_cvr": answer.owner_cvr,
-        "interest_areas": json.dumps(answer.interest_areas),
-        "status": str(answer.status),
-        "delivery_id": answer.delivery_id,
-        "features": answer.features,
-        "valid_to": answer.valid_to.isoformat() if answer.valid_to else None,
-        "header": json.dumps(answer.header),
-        "answered_at": answer.answered_at,
-    }
-
-
-def grant_row(
-    number: str, organisation: str, answer: Answer, polygon: bytes, filed_at: datetime, valid_to: datetime
-) -> dict[str, Any]:
-    """Return the grant that lets `organisation` read what `answer` gives within `polygon` (WKB)."""
-    return {
-        "enquiry": number,
-        "organisation": organisation,
-        "dataset": UTILITY_DATASET,
-        "source": answer.owner_cvr,
-        "delivery_id": answer.delivery_id,
-        "polygon": polygon,
-        "valid_from": timestamp(filed_at),
-        "valid_to": timestamp(valid_to),
-    }
+# --- Reading
 
 
 def enquiry(store: Store, access: Access, number: str) -> Enquiry:
@@ -414,7 +442,7 @@ def enquiry(store: Store, access: Access, number: str) -> Enquiry:
         seen = _visible(access).where(schema.enquiries.c.number == number)
         if connection.scalar(seen) is None:
             raise NotFound("There is no such enquiry.", hint="Check the number, and whose token you use.")
-        return _for_reader(access, _load(connection, number))
+        return _for_reader(access, load_enquiry(connection, number))
 
 
 def list_enquiries(
@@ -437,13 +465,13 @@ def list_enquiries(
             order = (table.c.filed_at.asc(), table.c.number.asc())
     with store.read() as connection:
         numbers = connection.scalars(wanted.order_by(*order).limit(limit)).all()
-        return [_for_reader(access, _load(connection, number)) for number in numbers]
+        return [_for_reader(access, load_enquiry(connection, number)) for number in numbers]
 
 
 def _answered_so(access: Access, status: AnswerStatus) -> sa.Select[Any]:
     """Select the enquiries that have an answer in a state; an owner's own one, unless he sees all."""
     table = schema.answers
-    found = sa.select(table.c.enquiry).where(table.c.status == str(status))
+    found = sa.select(table.c.enquiry).where(table.c.status == str(status), table.c.scope == DIG)
     if access.has(Role.OWNER) and not access.has(Role.ADMIN):
         return found.where(table.c.owner_cvr == access.organisation)
     return found
@@ -455,13 +483,16 @@ def _visible(access: Access) -> sa.Select[Any]:
     if access.has(Role.EXCAVATOR) and access.organisation:
         wanted.append(table.c.organisation == access.organisation)
     if access.has(Role.OWNER) and access.organisation:
-        concerned = sa.select(schema.answers.c.enquiry).where(
-            schema.answers.c.owner_cvr == access.organisation
+        answers = schema.answers.c
+        concerned = sa.select(answers.enquiry).where(
+            answers.owner_cvr == access.organisation,
+            answers.scope == DIG,
+            answers.status != str(AnswerStatus.NOT_ASKED),
         )
         wanted.append(table.c.number.in_(concerned))
     if access.has(Role.ADMIN):
         wanted.append(sa.true())
-    return sa.select(table.c.number).where(sa.or_(*wanted))
+    return sa.select(table.c.number).where(sa.or_(*wanted), table.c.erased_at.is_(None))
 
 
 def _for_reader(access: Access, whole: Enquiry) -> Enquiry:
@@ -469,81 +500,6 @@ def _for_reader(access: Access, whole: Enquiry) -> Enquiry:
     if access.has(Role.ADMIN) or whole.organisation == access.organisation:
         return whole
     own = tuple(a for a in whole.answers if a.owner_cvr == access.organisation)
-    return replace(whole, answers=own, package=None, package_state=None)
-
-
-def _load(connection: sa.Connection, number: str) -> Enquiry:
-    row = connection.execute(sa.select(schema.enquiries).where(schema.enquiries.c.number == number)).one()
-    request = EnquiryRequest(
-        polygon=shapely.from_wkb(row.polygon),
-        period_from=date.fromisoformat(row.period_from),
-        period_to=date.fromisoformat(row.period_to),
-        methods=tuple(json.loads(row.methods)),
-        contact=EnquiryContact(**json.loads(row.contact)),
-        methods_other=row.methods_other,
-        description=row.description,
-        formats=tuple(json.loads(row.formats)),
+    return replace(
+        whole, answers=own, package=None, package_state=None, beside=(), fee_dkk=None, project=None
     )
-    package, job = newest_package(connection, number), newest_job(connection, number)
-    return Enquiry(
-        number,
-        row.organisation,
-        request,
-        row.filed_at,
-        datetime.fromisoformat(row.valid_to),
-        _load_answers(connection, number),
-        package,
-        PackageState.READY if package else _state_without_package(job),
-        package is not None and job is not None and job.sequence > package.sequence,
-    )
-
-
-def package_state(store: Store, number: str) -> PackageState:
-    """Return how far a package is; cheap, for waiting. The caller has checked the right to know."""
-    with store.read() as connection:
-        table = schema.packages
-        made = connection.scalar(sa.select(table.c.sequence).where(table.c.enquiry == number).limit(1))
-        return PackageState.READY if made else _state_without_package(newest_job(connection, number))
-
-
-def _state_without_package(job: PackageJob | None) -> PackageState:
-    return PackageState.FAILED if job and job.failed else PackageState.BUILDING
-
-
-def _load_answers(connection: sa.Connection, number: str) -> tuple[Answer, ...]:
-    table, owner = schema.answers, schema.organisations
-    rows = connection.execute(
-        sa.select(table, owner.c.name)
-        .join(owner, owner.c.cvr == table.c.owner_cvr)
-        .where(table.c.enquiry == number)
-        .order_by(table.c.owner_cvr)
-    )
-    return tuple(
-        Answer(
-            row.owner_cvr,
-            row.name,
-            tuple(json.loads(row.interest_areas)),
-            AnswerStatus(row.status),
-            row.delivery_id,
-            row.features,
-            date.fromisoformat(row.valid_to) if row.valid_to else None,
-            row.answered_at,
-            json.loads(row.header),
-            row.due_at,
-            row.taken_at,
-            row.acknowledged_at,
-            row.version,
-        )
-        for row in rows
-    )
-
-
-def newest_package(connection: sa.Connection, number: str) -> Package | None:
-    """Return the newest package of an enquiry, or ``None``. The caller has checked the right to know."""
-    table = schema.packages
-    row = connection.execute(
-        sa.select(table).where(table.c.enquiry == number).order_by(table.c.sequence.desc()).limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    return Package(row.sequence, row.blob, row.sha256, row.size_bytes, row.features)

@@ -22,11 +22,13 @@ from sqlalchemy.exc import IntegrityError
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, DataRefused, InvalidInput, NotFound, TooLarge
 from geoinfra.flows import answers
+from geoinfra.flows.damages import store_damage
 from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
 from geoinfra.flows.package_jobs import lock_enquiry
+from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.organisations import AreaState, area_polygons, get_organisation
-from geoinfra.storage.records import Transaction, new_id, now, timestamp
+from geoinfra.storage.records import Transaction, now, timestamp
 from geoinfra.utilities.check import check_file
 from geoinfra.utilities.enquiry import AnswerStatus, EnquiryState
 from geoinfra.utilities.formats import request
@@ -34,7 +36,7 @@ from geoinfra.utilities.formats.intake import Limits
 from geoinfra.utilities.formats.interest_area import InterestAreaNotice
 from geoinfra.utilities.formats.ler_join import join_answers
 from geoinfra.utilities.ler_api import PackageStatus, Refusal, package_status
-from geoinfra.utilities.ler_api.damage import damage_report
+from geoinfra.utilities.ler_api.damage import damage_report, refusal
 from geoinfra.utilities.ler_api.requests import dig_request, interest_area
 
 __all__ = [
@@ -512,24 +514,14 @@ def file_request(store: Store, access: Access, gml: bytes, request_id: str) -> E
         "description": asked.description,
         "contact": {"name": (known.name if known else organisation)[:100], "email": asked.contact_email},
         "formats": ["gml"],
+        "purpose": asked.purpose or "99",
+        "supplies": list(asked.supplies),
+        "own_number": asked.own_number,
     }
     try:
-        filed = file_enquiry(store, access, document, key=f"ler:{request_id}")
+        return file_enquiry(store, access, document, key=f"ler:{request_id}")
     except InvalidInput as error:
         raise Refusal("19-300", ("", f"{error.message} {error.hint}".strip())) from error
-    table = schema.enquiries
-    with store.begin() as tx:
-        tx.execute(
-            sa.update(table)
-            .where(table.c.number == filed.number)
-            .values(
-                purpose=asked.purpose or "99",
-                supplies=json.dumps(asked.supplies),
-                own_number=asked.own_number,
-            )
-        )
-        tx.commit()
-    return filed
 
 
 def _today() -> date:
@@ -576,7 +568,8 @@ def package_rows(store: Store, access: Access) -> list[PackageRow]:
         sa.select(enquiries.number)
         .select_from(joined)
         .where(enquiries.organisation == access.require_organisation(), packages.acknowledged_at.is_(None))
-        .where(enquiries.valid_to > now())
+        .where(enquiries.valid_to > now(), enquiries.erased_at.is_(None))
+        .where(sa.or_(enquiries.project.is_(None), enquiries.part == 1))
         .order_by(enquiries.filed_at, enquiries.number)
         .limit(MOST_LISTED)
     )
@@ -599,7 +592,7 @@ def package_row(store: Store, access: Access, number: str) -> PackageRow:
     packages = schema.packages.c
     created = acknowledged = None
     if filed.package:
-        this = packages.enquiry == number, packages.sequence == filed.package.sequence
+        this = packages.enquiry == filed.number, packages.sequence == filed.package.sequence
         with store.read() as connection:
             row = connection.execute(
                 sa.select(packages.created_at, packages.acknowledged_at).where(*this)
@@ -620,7 +613,7 @@ def package_row(store: Store, access: Access, number: str) -> PackageRow:
 def _filed(store: Store, access: Access, number: str) -> Enquiry:
     access.require(Role.EXCAVATOR)
     try:
-        filed = enquiry(store, access, number)
+        filed = whole(store, access, number)
     except NotFound as error:
         raise Refusal("16-400") from error
     if filed.organisation != access.organisation:
@@ -660,7 +653,7 @@ def acknowledge_package(store: Store, access: Access, number: str) -> int:
     if filed.package is None:
         raise Refusal("16-400")
     table, sequence = schema.packages, filed.package.sequence
-    this = table.c.enquiry == number, table.c.sequence == sequence, table.c.acknowledged_at.is_(None)
+    this = table.c.enquiry == filed.number, table.c.sequence == sequence, table.c.acknowledged_at.is_(None)
     with store.begin() as tx:
         if tx.execute(sa.update(table).where(*this).values(acknowledged_at=now())).rowcount != 1:
             raise Refusal("26-500")
@@ -683,23 +676,11 @@ def report_damage(store: Store, access: Access, document: Mapping[str, Any]) -> 
         ``18-300``: the report cannot be used.
     """
     access.require(Role.OWNER)
-    reporter, today = access.require_organisation(), _today()
-    report = damage_report(document, today)
-    year = int(report["skadesDato"][:4]) if report["skadesDato"] else today.year
-    damage_id = new_id()
-    with store.begin() as tx:
-        tx.execute(
-            sa.insert(schema.damages).values(
-                damage_id=damage_id,
-                organisation=reporter,
-                year=year,
-                document=json.dumps(report, ensure_ascii=False),
-                created_at=now(),
-                principal=access.principal,
-            )
-        )
-        tx.commit()
-    return damage_id
+    damage = damage_report(document, _today())
+    try:
+        return store_damage(store, access, damage).damage_id
+    except InvalidInput as error:
+        raise refusal(error) from error
 
 
 def register_interest_area(store: Store, access: Access, gml: bytes, number: int | None) -> int:

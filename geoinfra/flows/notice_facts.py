@@ -81,7 +81,8 @@ def _package_features(connection: sa.Connection, event: Event) -> int | None:
 
 
 def _answers(connection: sa.Connection, number: str) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    table, owner = schema.answers, schema.organisations
+    table, owner, enquiries = schema.answers, schema.organisations, schema.enquiries.c
+    parts = sa.select(enquiries.number).where(sa.or_(enquiries.number == number, enquiries.project == number))
     rows = connection.execute(
         sa.select(
             table.c.owner_cvr,
@@ -92,7 +93,7 @@ def _answers(connection: sa.Connection, number: str) -> Sequence[sa.Row[*tuple[A
             owner.c.contact,
         )
         .join(owner, owner.c.cvr == table.c.owner_cvr)
-        .where(table.c.enquiry == number)
+        .where(table.c.enquiry.in_(parts), table.c.scope == "dig")
         .order_by(owner.c.name, table.c.owner_cvr)
     )
     return rows.all()

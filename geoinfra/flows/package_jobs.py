@@ -2,7 +2,7 @@
 
 Whoever changes what a package holds asks for the next one in the same transaction. A package that waits to be
 made will hold the change too, so that answers of one moment share it; once its making has begun it may have
-read too early, and one more follows.
+read too early, and one more follows. The parts of a project share their packages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from geoinfra.access import Access
 from geoinfra.storage import jobs, schema
 from geoinfra.storage.records import Transaction, now
 
-__all__ = ["BUILD_PACKAGE", "PackageJob", "enqueue_package", "lock_enquiry", "newest_job"]
+__all__ = ["BUILD_PACKAGE", "PackageJob", "enqueue_package", "lock_enquiry", "newest_job", "package_number"]
 
 BUILD_PACKAGE = "build-package"
 _ENDED_BADLY = ("failed", "cancelled")
@@ -53,9 +53,16 @@ def lock_enquiry(tx: Transaction, number: str) -> None:
     )  # SQLite's transaction is alone anyway
 
 
+def package_number(connection: sa.Connection, number: str) -> str:
+    """Return under which number an enquiry's packages are kept: its own, or that of its project."""
+    table = schema.enquiries.c
+    return connection.scalar(sa.select(table.project).where(table.number == number)) or number
+
+
 def newest_job(connection: sa.Connection, number: str) -> PackageJob | None:
     """Return the newest job of an enquiry's packages, or ``None`` where none was ever asked for."""
     made, table = schema.packages, schema.jobs
+    number = package_number(connection, number)
     sequence = connection.scalar(sa.select(sa.func.max(made.c.sequence)).where(made.c.enquiry == number)) or 0
     state = "done" if sequence else None
     while following := connection.scalar(
@@ -66,10 +73,11 @@ def newest_job(connection: sa.Connection, number: str) -> PackageJob | None:
 
 
 def enqueue_package(tx: Transaction, number: str, filer: Access) -> int:
-    """Ask for an enquiry's next package, and return its sequence number (1, 2, 3 ...).
+    """Ask for the next package of an enquiry or its project, and return its sequence number (1, 2, 3 ...).
 
     The job of a package that was not begun will do, and one that failed is tried again.
     """
+    number = package_number(tx.connection, number)
     lock_enquiry(tx, number)
     newest = newest_job(tx.connection, number)
     sequence = newest.sequence if newest else 1

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from geoinfra.flows.enquiries import Answer, Enquiry
+from geoinfra.flows.sandbox import is_sandbox
 from geoinfra.presentation.offline_html import PageFacts
 from geoinfra.storage import Store, schema
 from geoinfra.storage.records import timestamp
@@ -18,6 +19,7 @@ from geoinfra.utilities.dangers import Danger
 from geoinfra.utilities.differences import Differences
 from geoinfra.utilities.model import Contact
 from geoinfra.utilities.precautions import Precaution
+from geoinfra.utilities.sandbox import SANDBOX_MARKS
 
 __all__ = ["Known", "contact_of", "known", "manifest_of", "page_facts"]
 
@@ -47,19 +49,19 @@ class Known:
 
 def known(store: Store, filed: Enquiry) -> Known:
     """Read what a package needs to know of an enquiry and the owners concerned."""
-    table, owners, areas = schema.enquiries, schema.organisations, schema.interest_areas
-    cvrs = [answer.owner_cvr for answer in filed.answers]
-    numbers = [number for answer in filed.answers for number in answer.interest_areas]
+    owners, areas = schema.organisations, schema.interest_areas
+    named = [*filed.answers, *filed.beside]
+    cvrs = [answer.owner_cvr for answer in named]
+    numbers = [number for answer in named for number in answer.interest_areas]
     with store.read() as connection:
-        row = connection.execute(
-            sa.select(table.c.kind, table.c.depth_m).where(table.c.number == filed.number)
-        ).one()
         found = connection.execute(sa.select(owners.c.cvr, owners.c.contact).where(owners.c.cvr.in_(cvrs)))
         contacts = {cvr: _contact(json.loads(text)) for cvr, text in found}
         wanted = sa.select(areas.c.owner_cvr, areas.c.contacts).where(areas.c.number.in_(numbers))
         for cvr, text in connection.execute(wanted.order_by(areas.c.number.desc())):
             contacts[cvr] = _first_contact(json.loads(text)) or contacts.get(cvr)
-    return Known(row.kind, row.depth_m, {cvr: one for cvr, one in contacts.items() if one})
+        sandbox = is_sandbox(connection)
+    kept = {cvr: one for cvr, one in contacts.items() if one}
+    return Known(str(filed.request.kind), filed.request.depth_m, kept, sandbox)
 
 
 def _first_contact(by_purpose: Mapping[str, Any]) -> Contact | None:
@@ -131,10 +133,13 @@ def manifest_of(
         "sequence": sequence,
         "kind": facts.kind,
         "sandbox": facts.sandbox,
+        **({"not_for_digging": SANDBOX_MARKS} if facts.sandbox else {}),
         "filed_at": filed.filed_at,
         "as_of": max([filed.filed_at, *moments]),
         "valid_to": timestamp(filed.valid_to),
         "area_m2": round(filed.request.area_m2, 1),
+        "original": filed.original or None,
+        "parts": [{"number": part.number, "area_m2": round(part.request.area_m2, 1)} for part in filed.parts],
         "features": sum(features.values()),
         "complete": not missing,
         "missing": [answer.owner_cvr for answer in missing],
@@ -143,6 +148,10 @@ def manifest_of(
             _owner(answer, facts, features.get(answer.owner_cvr, 0), attachments.get(answer.owner_cvr, {}))
             for answer in filed.answers
         ],
+        "surroundings": {
+            "distance_m": filed.request.surroundings_m,
+            "owners": [_beside(answer, facts) for answer in filed.beside],
+        },
         "dangers": [danger.to_json() for danger in dangers],
         "precautions": [one.to_json(most_features=_FEATURES_TOLD) for one in precautions],
         "changes": None if changes is None else {"since": sequence - 1, **changes.to_json()["counts"]},
@@ -155,7 +164,10 @@ def _completeness(filed: Enquiry, facts: Known, missing: Sequence[Answer]) -> di
     asked, gone = len(filed.answers), len(missing)
     danish = f"Pakken er komplet: alle {asked} ledningsejere har svaret."
     english = f"The package is complete: all {asked} owners have answered."
-    if missing:
+    if not filed.request.kind.asks_owners:
+        danish = f"Til planlægning: {asked} ledningsejere har interesse i området. De er ikke spurgt."
+        english = f"For planning: {asked} owners have an interest in the area. They were not asked."
+    elif missing:
         danish = f"Pakken er ikke komplet: {gone} af {asked} ledningsejere har ikke svaret endnu."
         english = f"The package is not complete: {gone} of {asked} owners have not answered yet."
     return {
@@ -173,6 +185,16 @@ def _completeness(filed: Enquiry, facts: Known, missing: Sequence[Answer]) -> di
             }
             for answer in missing
         ],
+    }
+
+
+def _beside(answer: Answer, facts: Known) -> dict[str, Any]:
+    """Name an owner in the surroundings, who was not asked."""
+    return {
+        "cvr": answer.owner_cvr,
+        "name": answer.owner_name,
+        "supplies": list(answer.supplies),
+        "contact": _contact_json(contact_of(answer, facts)),
     }
 
 

@@ -15,8 +15,10 @@ import sqlalchemy as sa
 
 from geoinfra.flows import attachments, package_files, signing
 from geoinfra.flows.differences import manifest_differences, package_manifest
-from geoinfra.flows.enquiries import UTILITY_DATASET, Answer, Enquiry, enquiry
+from geoinfra.flows.enquiries import Answer, Enquiry
+from geoinfra.flows.enquiry_records import UTILITY_DATASET
 from geoinfra.flows.package_manifest import Known, contact_of, known, manifest_of, page_facts
+from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
 from geoinfra.storage.jobs import JobContext
@@ -28,6 +30,7 @@ from geoinfra.utilities.differences import Differences
 from geoinfra.utilities.formats import package, request
 from geoinfra.utilities.model import UTILITY_FEATURES
 from geoinfra.utilities.precautions import evaluate
+from geoinfra.utilities.sandbox import bare_number, marked_name, sandbox_mark
 from geoinfra.utilities.signatures import SigningKey
 
 __all__ = ["build_package"]
@@ -38,14 +41,15 @@ _ALL_COLUMNS = (*(column.name for column in UTILITY_FEATURES.public_columns), "g
 def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None:
     """Write the package of ``payload["number"]`` and record it together with the job's end.
 
-    The rows come through the grants of the enquiry: what no owner answered cannot be in it. Running it again
-    after a crash writes the same blob name anew; the record appears once.
+    The rows come through the grants of the enquiry: what no owner answered cannot be in it. Of a project it
+    is one package, in which a line that crosses from part to part is once. Running it again after a crash
+    writes the same blob name anew; the record appears once.
     """
     number, sequence = context.payload["number"], context.payload["sequence"]
-    filed = enquiry(store, context.access, number)
+    filed = whole(store, context.access, number)
     key = signing.signing_key(store)
     rows = _rows_by_owner(store, context, filed)
-    name = f"packages/{number}/{sequence}.zip"
+    name = f"packages/{number.lower()}/{sequence}.zip"
     with store.blobs.writing(name) as path:
         manifest = _write_zip(store, path, filed, sequence, rows, key, context.progress)
     blob = store.blobs.stat(name)
@@ -81,7 +85,7 @@ def _described(blob: Blob) -> dict[str, Any]:
 
 
 def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[str, list[FeatureBatch]]:
-    view = store.view(context.access, UTILITY_DATASET, enquiry=filed.number)
+    view = store.view(context.access, UTILITY_DATASET, enquiry=filed.numbers)
     rows: dict[str, list[FeatureBatch]] = defaultdict(list)
     if not view.sources:  # nobody has answered with data
         return rows
@@ -133,11 +137,11 @@ def _write_zip(
     precautions = evaluate(asked.methods, facts.depth_m, asked.polygon, batches)
     changes = _changes(store, filed, sequence)
     contents = package_files.Contents(
-        _enquiry_info(filed),
+        _enquiry_info(filed, facts.sandbox),
         [_package_owner(answer, facts, folders.get(answer.owner_cvr, "")) for answer in filed.answers],
         batches,
         _numbers(store, filed, batches),
-        _dig_request(filed),
+        _dig_request(filed, facts.sandbox),
         [file for owned in kept.values() for file in owned],
         page_facts(filed, facts, sequence, precautions, changes),
     )
@@ -181,7 +185,7 @@ def _changes_text(filed: Enquiry, sequence: int, changes: Differences) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1)
 
 
-def _enquiry_info(filed: Enquiry) -> package.EnquiryInfo:
+def _enquiry_info(filed: Enquiry, sandbox: bool) -> package.EnquiryInfo:
     asked = filed.request
     return package.EnquiryInfo(
         number=filed.number,
@@ -190,21 +194,25 @@ def _enquiry_info(filed: Enquiry) -> package.EnquiryInfo:
         period_to=asked.period_to,
         methods=asked.methods,
         methods_other=asked.methods_other,
-        description=asked.description,
+        description=_description(asked.description, sandbox),
         created_at=datetime.fromisoformat(filed.filed_at),
     )
 
 
-def _dig_request(filed: Enquiry) -> request.DigRequest:
+def _description(text: str, sandbox: bool, most: int | None = None) -> str:
+    return sandbox_mark(text, most) if sandbox else text[:most]
+
+
+def _dig_request(filed: Enquiry, sandbox: bool) -> request.DigRequest:
     asked = filed.request
     return request.DigRequest(
         polygon=shapely.to_wkb(asked.polygon),
         period_from=asked.period_from,
         period_to=asked.period_to,
         methods=asked.methods,
-        description=asked.description[:100] or "-",
+        description=_description(asked.description, sandbox, 100) or "-",
         methods_other=asked.methods_other[:50],
-        own_number=filed.number,
+        own_number=bare_number(filed.number),
         contact_email=asked.contact.email[:50],
     )
 
@@ -213,7 +221,7 @@ def _package_owner(answer: Answer, facts: Known, folder: str) -> package.Package
     expected = answer.header.get("expected_at")
     return package.PackageOwner(
         cvr=answer.owner_cvr,
-        name=answer.owner_name,
+        name=marked_name(answer.owner_name) if facts.sandbox else answer.owner_name,
         indberetnings_no=tuple(map(str, answer.interest_areas)),
         status=answer.status.danish,
         valid_to=answer.valid_to,

@@ -24,18 +24,19 @@ from geoinfra.storage import Store, jobs, outbox, schema
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import Transaction, timestamp
 from geoinfra.utilities import legal_clock
-from geoinfra.utilities.enquiry import AnswerStatus
-from geoinfra.utilities.filing import EnquiryKind
-from geoinfra.utilities.legal_clock import Deadline, Reminder
+from geoinfra.utilities.enquiry import AnswerStatus, EnquiryKind
+from geoinfra.utilities.legal_clock import ClockStatus, Deadline, Reminder
 
 __all__ = [
     "REMIND",
     "LateAnswer",
     "deadline_of",
     "due_of",
+    "is_open",
     "late_owners",
     "overdue_answers",
     "remind",
+    "standing_of",
     "start_clock",
     "wait_for_next",
 ]
@@ -55,6 +56,31 @@ def deadline_of(status: AnswerStatus) -> Deadline:
 def due_of(status: AnswerStatus, filed_at: datetime) -> str:
     """Return when an answer in this state is due, UTC text."""
     return timestamp(legal_clock.due(filed_at, deadline_of(status)))
+
+
+def is_open(status: AnswerStatus, answered_at: str | None) -> bool:
+    """Whether something is expected from an owner, in a package or by his own hand."""
+    return not status.final or (status is AnswerStatus.DIRECT and answered_at is None)
+
+
+def standing_of(
+    status: AnswerStatus, filed_at: str, taken_at: str | None, answered_at: str | None, moment: datetime
+) -> ClockStatus:
+    """Return where an answer stands at `moment` against its deadline; times are UTC text.
+
+    Parameters
+    ----------
+    taken_at
+        When it was taken out for manual handling: that deadline counts from then on.
+    """
+    deadline = Deadline.MANUAL if taken_at else deadline_of(status)
+    answered = None if answered_at is None or is_open(status, answered_at) else answered_at
+    return legal_clock.status(
+        datetime.fromisoformat(filed_at),
+        moment,
+        deadline,
+        answered_at=datetime.fromisoformat(answered) if answered else None,
+    )
 
 
 def _is_open() -> sa.ColumnElement[bool]:

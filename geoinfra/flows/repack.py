@@ -26,6 +26,7 @@ from geoinfra.utilities.formats.package_seal import SIGNATURE
 from geoinfra.utilities.formats.package_write import status_of
 from geoinfra.utilities.formats.request import DigRequest
 from geoinfra.utilities.precautions import evaluate
+from geoinfra.utilities.sandbox import bare_number
 
 __all__ = ["Repacked", "repack"]
 
@@ -210,7 +211,7 @@ def _dig_request(enquiry: EnquiryInfo | None) -> DigRequest | None:
         description=enquiry.description[:100] or "-",
         methods_other=enquiry.methods_other[:50],
         purpose=more.get("formaal_id", "99"),
-        own_number=enquiry.number[:12],
+        own_number=bare_number(enquiry.number)[:12],
     )
 
 

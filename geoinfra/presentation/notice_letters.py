@@ -180,8 +180,8 @@ _STATUS_EN: Final = {
     AnswerStatus.MANUAL: "taken out for manual handling",
     AnswerStatus.POINTING_OUT: "to be pointed out on site, lines are not given out",
     AnswerStatus.POINTING_OUT_DELIVERED: "to be pointed out on site, lines delivered",
-    AnswerStatus.DIRECT: "sent to you directly by mail",
     AnswerStatus.DIRECT: "sent to you by mail, outside the package",
+    AnswerStatus.NOT_ASKED: "not asked",
 }
 _WATCHED: Final = frozenset({"answer.stored", "answer.corrected", "answer.overdue", "package.ready"})
 

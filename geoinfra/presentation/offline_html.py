@@ -283,6 +283,12 @@ def _verdict(
             "Grav kun inden for graveområdet. Find ledningerne med håndkraft, før maskinen kommer tæt på.",
             "Dig inside the dig area only. Find the lines by hand before the machine comes close.",
         )
+    if facts.planning:
+        text = both("Grav ikke: ledningsejerne er ikke spurgt.", "Do not dig: the owners were not asked.")
+        rule = both(
+            "Forespørgslen er til planlægning. Opret en graveforespørgsel, før du graver.",
+            "The enquiry is for planning. File a dig enquiry before you dig.",
+        )
     if facts.planning or facts.sandbox:
         kind = "stop"
     told = _completeness(len(owners), silent, facts)

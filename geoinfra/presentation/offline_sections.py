@@ -35,6 +35,7 @@ ENGLISH_STATUS = {
     AnswerStatus.POINTING_OUT: "To be pointed out on site - no information delivered",
     AnswerStatus.POINTING_OUT_DELIVERED: "To be pointed out on site - information delivered",
     AnswerStatus.DIRECT: "Sent by mail, outside this package",
+    AnswerStatus.NOT_ASKED: "Not asked",
 }
 _MOST_FEATURES = 12  # shown under one precaution
 _MOST_CHANGES = 40  # of one kind; changes.json has all

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -68,7 +68,9 @@ class Store:
         """
         return self.engine.stage(schema, source, batches, progress)
 
-    def view(self, access: Access, dataset: str, *, enquiry: str | None = None) -> DatasetView:
+    def view(
+        self, access: Access, dataset: str, *, enquiry: str | Sequence[str] | None = None
+    ) -> DatasetView:
         """Pin the deliveries of a dataset that `access` may see; see :class:`DatasetView`."""
         return DatasetView.for_access(self.records, self.engine, access, dataset, enquiry=enquiry)
 

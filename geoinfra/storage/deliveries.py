@@ -329,15 +329,15 @@ class DatasetView:
         access: Access,
         dataset: str,
         *,
-        enquiry: str | None = None,
+        enquiry: str | Sequence[str] | None = None,
     ) -> DatasetView:
         """Pin what `access` may see of `dataset` at this moment.
 
         Parameters
         ----------
         enquiry
-            Admit only what the grants of this enquiry open, not the caller's own deliveries either.
-            Without meaning for open data.
+            Admit only what the grants of this enquiry, or of these, open, not the caller's own deliveries
+            either. Without meaning for open data.
         """
         with records.read() as connection:
             current = _current_parts(connection, dataset)
@@ -668,7 +668,7 @@ def _own_parts(current: Iterable[Part], access: Access) -> list[Part]:
 
 
 def _granted_parts(
-    connection: sa.Connection, access: Access, dataset: str, enquiry: str | None
+    connection: sa.Connection, access: Access, dataset: str, enquiry: str | Sequence[str] | None
 ) -> list[Part]:
     """What grants in force open to an excavator, one part a delivery."""
     if access.organisation is None or not access.has(Role.EXCAVATOR):
@@ -688,7 +688,8 @@ def _granted_parts(
         )
     )
     if enquiry is not None:
-        statement = statement.where(grant.enquiry == enquiry)
+        numbers = [enquiry] if isinstance(enquiry, str) else list(enquiry)
+        statement = statement.where(grant.enquiry.in_(numbers))
     parts: dict[str, Part] = {}
     polygons: dict[str, list[bytes]] = {}
     for row in connection.execute(statement):

@@ -44,6 +44,7 @@ __all__ = [
     "revoke_token",
     "set_dispensation",
     "set_interest_areas",
+    "set_shows_for_planning",
     "usable_principal",
 ]
 
@@ -70,12 +71,15 @@ class Organisation:
         ``name``, ``email`` and ``phone`` where known.
     dispensation
         An owner whom the law lets hand over what he has to the excavator directly, within five working days.
+    shows_for_planning
+        An owner whose hosted lines are shown to enquiries for planning, too.
     """
 
     cvr: str
     name: str
     contact: Mapping[str, str] = field(default_factory=dict)
     dispensation: bool = False
+    shows_for_planning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ class InterestHit:
         The owner.
     numbers
         The interest areas that touch, ascending.
-    dispensation
+    dispensation, shows_for_planning
         See :class:`Organisation`.
     """
 
@@ -154,6 +158,7 @@ class InterestHit:
     name: str
     numbers: tuple[int, ...]
     dispensation: bool = False
+    shows_for_planning: bool = False
 
 
 def check_cvr(cvr: str) -> str:
@@ -209,7 +214,8 @@ def get_organisation(connection: sa.Connection, cvr: str) -> Organisation | None
 
 
 def _organisation(row: sa.Row[Any]) -> Organisation:
-    return Organisation(row.cvr, row.name, json.loads(row.contact), bool(row.dispensation))
+    flags = bool(row.dispensation), bool(row.shows_for_planning)
+    return Organisation(row.cvr, row.name, json.loads(row.contact), *flags)
 
 
 def set_dispensation(tx: Transaction, cvr: str, dispensation: bool) -> None:
@@ -220,10 +226,24 @@ def set_dispensation(tx: Transaction, cvr: str, dispensation: bool) -> None:
     NotFound
         The organisation is not recorded.
     """
+    _set_flag(tx, cvr, dispensation=dispensation)
+
+
+def set_shows_for_planning(tx: Transaction, cvr: str, shows: bool) -> None:
+    """Say whether an owner's hosted lines are shown to enquiries for planning, from the next one on.
+
+    Raises
+    ------
+    NotFound
+        The organisation is not recorded.
+    """
+    _set_flag(tx, cvr, shows_for_planning=shows)
+
+
+def _set_flag(tx: Transaction, cvr: str, **values: bool) -> None:
     if get_organisation(tx.connection, cvr) is None:
         raise NotFound(f"There is no organisation {cvr[:20]}.", hint="Record the organisation first.")
-    ours = organisations.c.cvr == cvr
-    tx.execute(sa.update(organisations).where(ours).values(dispensation=dispensation))
+    tx.execute(sa.update(organisations).where(organisations.c.cvr == cvr).values(**values))
 
 
 def list_organisations(connection: sa.Connection, *, owners_only: bool = False) -> list[Organisation]:
@@ -460,10 +480,16 @@ def owners_in(connection: sa.Connection, polygon: Polygon | MultiPolygon, at: da
         if touch:
             numbers.setdefault(row.owner_cvr, []).append(row.number)
     table = organisations.c
-    owners = sa.select(table.cvr, table.name, table.dispensation).where(table.cvr.in_(numbers))
+    columns = table.cvr, table.name, table.dispensation, table.shows_for_planning
     hits = [
-        InterestHit(row.cvr, row.name, tuple(sorted(numbers[row.cvr])), bool(row.dispensation))
-        for row in connection.execute(owners)
+        InterestHit(
+            row.cvr,
+            row.name,
+            tuple(sorted(numbers[row.cvr])),
+            bool(row.dispensation),
+            bool(row.shows_for_planning),
+        )
+        for row in connection.execute(sa.select(*columns).where(table.cvr.in_(numbers)))
     ]
     return sorted(hits, key=lambda hit: (hit.name, hit.owner_cvr))
 

@@ -64,6 +64,7 @@ organisations = Table(
     Column("contact", Text, nullable=False, default="{}"),  # {"name", "email", "phone"}
     Column("created_at", Text, nullable=False),
     Column("dispensation", Boolean, nullable=False, default=False),  # sends his answers to excavators himself
+    Column("shows_for_planning", Boolean, nullable=False, default=False),  # hosted lines, also without a dig
 )
 
 tokens = Table(
@@ -135,7 +136,6 @@ enquiries = Table(
     Column("organisation", ForeignKey("organisations.cvr"), nullable=False, index=True),
     Column("principal", Text, nullable=False),
     Column("request_key", Text, unique=True),  # idempotent filing
-    Column("state", Text, nullable=False),
     Column("filed_at", Text, nullable=False),
     Column("polygon", LargeBinary, nullable=False),
     Column("area_m2", Float, nullable=False),
@@ -150,6 +150,8 @@ enquiries = Table(
     Column("kind", Text, nullable=False, default="planned"),  # planned, emergency, planning
     Column("filer", Text, nullable=False, default="professional"),  # professional, private
     Column("reason", Text, nullable=False, default=""),  # of an emergency
+    Column("grounds", Text, nullable=False, default="[]"),  # JSON list, of an emergency
+    Column("begun", Boolean, nullable=False, default=False),  # an emergency whose digging has begun
     Column("purpose", Text, nullable=False, default="99"),  # LER formaal number
     Column("supplies", Text, nullable=False, default="[]"),  # JSON list of LER forsyningsart numbers
     Column("depth_m", Float),

@@ -26,14 +26,12 @@ import shapely
 from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
-from geoinfra.utilities.enquiry import MAX_AREA_M2, MAX_VERTICES
+from geoinfra.utilities.dig_area import MAX_AREA_M2, MAX_POLYGONS, MAX_VERTICES
 
-__all__ = ["MAX_PARTS", "MAX_POLYGONS", "Gap", "gaps_between", "merge", "split", "surroundings"]
+__all__ = ["MAX_PARTS", "MAX_POLYGONS", "Gap", "gaps_between", "joined", "merge", "split", "surroundings"]
 
 MAX_PARTS: Final = 200
 """Parts that an area may be split into (50 km2 at the register's limit)."""
-MAX_POLYGONS: Final = 500
-"""Polygons that may be merged at once."""
 MAX_DISTANCE_M: Final = 1000.0
 """How wide the surroundings of an area may be."""
 
@@ -91,6 +89,22 @@ def merge(polygons: Sequence[shapely.Polygon]) -> shapely.Polygon:
     if isinstance(merged, shapely.Polygon):
         return shapely.normalize(merged)
     raise _apart(polygons, merged)
+
+
+def joined(parts: Sequence[shapely.Polygon]) -> shapely.Polygon:
+    """Return the area that was split into these parts; where cuts lie a nanometre apart, they are closed.
+
+    Raises
+    ------
+    InvalidGeometry
+        They are not the parts of one area.
+    """
+    whole = shapely.union_all(list(parts))
+    if not isinstance(whole, shapely.Polygon):
+        whole = shapely.buffer(whole, _SAME_PLACE_M, join_style="mitre")
+    if not isinstance(whole, shapely.Polygon):
+        raise InvalidGeometry("The parts do not make one area.")
+    return shapely.normalize(whole)
 
 
 def gaps_between(polygons: Sequence[shapely.Polygon]) -> tuple[Gap, ...]:

@@ -12,35 +12,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import shapely
-from shapely.validation import explain_validity
 
 from geoinfra import crs
-from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
+from geoinfra.errors import InvalidInput
+from geoinfra.utilities import areas
+from geoinfra.utilities.dig_area import MAX_AREA_M2, polygons_from_geojson, require_area
+from geoinfra.utilities.legal_clock import law
 
 __all__ = [
     "DEFAULT_FORMATS",
     "DIG_METHODS",
-    "MAX_AREA_M2",
-    "MAX_VERTICES",
     "PACKAGE_FORMATS",
     "AnswerStatus",
+    "EmergencyGround",
     "EnquiryContact",
+    "EnquiryKind",
     "EnquiryRequest",
     "EnquiryState",
-    "polygon_from_geojson",
-    "require_area",
+    "Filer",
     "state_of",
 ]
 
-MAX_AREA_M2 = 250_000.0
-MAX_VERTICES = 10_000
 MAX_PERIOD = timedelta(days=366)
 PACKAGE_FORMATS = ("gml", "gpkg", "geojson", "html", "dxf")
 DEFAULT_FORMATS = PACKAGE_FORMATS[:4]
+LARGEST_AREA_M2: Final = areas.MAX_PARTS * MAX_AREA_M2
+"""What may be filed at once, in parts."""
+DEEPEST_M: Final = 200.0
+SUPPLY_NUMBERS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "99")
+"""LER's *forsyningsart* numbers."""
 
 DIG_METHODS: Mapping[str, str] = {
     "1": "Kædegraver",
@@ -62,6 +65,7 @@ class AnswerStatus(StrEnum):
     """Where one owner's answer stands.
 
     ``direct`` is that of an owner with a dispensation: he sends what he has to the excavator himself.
+    ``not-asked`` is that of an owner who is only named: in an enquiry for planning, and beside the dig area.
     """
 
     WAITING = "waiting"
@@ -72,6 +76,7 @@ class AnswerStatus(StrEnum):
     POINTING_OUT = "pointing-out"
     POINTING_OUT_DELIVERED = "pointing-out-delivered"
     DIRECT = "direct"
+    NOT_ASKED = "not-asked"
 
     @property
     def carries_data(self) -> bool:
@@ -87,6 +92,11 @@ class AnswerStatus(StrEnum):
     def danish(self) -> str:
         """The wording of LER's status list."""
         return _DANISH[self]
+
+    @property
+    def weight(self) -> int:
+        """How far it is from done: of several answers of one owner the heaviest counts."""
+        return _BY_WEIGHT.index(self)
 
     @classmethod
     def of_response(cls, response_type: str, features: int) -> AnswerStatus:
@@ -114,8 +124,20 @@ _DANISH = {
     AnswerStatus.POINTING_OUT: "Udtaget til påvisning - ledningsoplysninger udleveres ikke",
     AnswerStatus.POINTING_OUT_DELIVERED: "Udtaget til påvisning - ledningsoplysninger udleveret",
     AnswerStatus.DIRECT: "Sendes via mail udenom LER",
+    AnswerStatus.NOT_ASKED: "Ikke spurgt",
 }
-_NO_RESPONSE = (AnswerStatus.WAITING, AnswerStatus.DIRECT)
+_NO_RESPONSE = (AnswerStatus.WAITING, AnswerStatus.DIRECT, AnswerStatus.NOT_ASKED)
+_BY_WEIGHT = (
+    AnswerStatus.NOT_ASKED,
+    AnswerStatus.NO_LINES,
+    AnswerStatus.DELIVERED,
+    AnswerStatus.POINTING_OUT_DELIVERED,
+    AnswerStatus.POINTING_OUT,
+    AnswerStatus.WITHHELD,
+    AnswerStatus.MANUAL,
+    AnswerStatus.DIRECT,
+    AnswerStatus.WAITING,
+)
 _RESPONSE = {text.lower(): status for status, text in _DANISH.items() if status not in _NO_RESPONSE}
 
 
@@ -138,6 +160,76 @@ def state_of(statuses: Sequence[AnswerStatus], *, packaged: bool, valid_to: date
     return EnquiryState.PARTIAL if packaged else EnquiryState.FILED
 
 
+class EnquiryKind(StrEnum):
+    """What an enquiry is for."""
+
+    PLANNED = "planned"
+    EMERGENCY = "emergency"
+    PLANNING = "planning"
+
+    @property
+    def permits_digging(self) -> bool:
+        """Whether somebody may dig by what it brings."""
+        return self is not EnquiryKind.PLANNING
+
+    @property
+    def asks_owners(self) -> bool:
+        """Whether owners are asked, and are bound to answer in time."""
+        return self is not EnquiryKind.PLANNING
+
+    @property
+    def needs_reason(self) -> bool:
+        """Whether a ground and a reason are mandatory."""
+        return self is EnquiryKind.EMERGENCY
+
+    @property
+    def start_may_be_past(self) -> bool:
+        """Whether it may be filed after the digging began."""
+        return self is EnquiryKind.EMERGENCY
+
+    @property
+    def owners_first(self) -> bool:
+        """Whether the filer gets the list of owners with telephone numbers before any answer."""
+        return self is EnquiryKind.EMERGENCY
+
+    @property
+    def danish(self) -> str:
+        """Name for people in Danish."""
+        return _KINDS_DA[self]
+
+
+_KINDS_DA: Final = {
+    EnquiryKind.PLANNED: "Graveforespørgsel",
+    EnquiryKind.EMERGENCY: "Uopsætteligt reparationsarbejde",
+    EnquiryKind.PLANNING: "Orienterende forespørgsel - må ikke bruges til gravearbejde",
+}
+
+
+class Filer(StrEnum):
+    """Who files."""
+
+    PROFESSIONAL = "professional"
+    PRIVATE = "private"
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether the law obliges him to ask before he digs; everybody may ask."""
+        return self is Filer.PROFESSIONAL
+
+
+class EmergencyGround(StrEnum):
+    """Why a repair cannot wait for the utility information."""
+
+    GETTING_WORSE = "getting-worse"
+    WASTE = "waste"
+    DANGER_TO_LIFE = "danger-to-life"
+    ENVIRONMENT = "environment"
+
+    def words(self, language: str = "da") -> str:
+        """Return the ground in words; `language` is ``da`` or ``en``."""
+        return str(law()["emergency"]["grounds"][self][language])
+
+
 @dataclass(frozen=True, slots=True)
 class EnquiryContact:
     """Who answers for the dig; a mail address or a telephone number is needed."""
@@ -158,13 +250,23 @@ class EnquiryRequest:
     Attributes
     ----------
     polygon
-        Dig area, one valid polygon, EPSG:25832.
+        Dig area, one valid polygon, EPSG:25832; above 250,000 m2 it is filed in parts.
     period_from, period_to
         First and last day of the dig.
     methods
         LER *graveart* numbers, keys of :data:`DIG_METHODS`.
     formats
         What the package holds, a subset of :data:`PACKAGE_FORMATS`; ``gml`` is always in it.
+    grounds, reason, begun
+        Of an emergency; see :class:`~geoinfra.utilities.filing.Filing`.
+    purpose, supplies
+        LER *formaal* number, and *forsyningsart* numbers of what will be laid.
+    depth_m
+        How deep will be dug; ``None`` where it is not known.
+    own_number
+        The filer's own number of the work.
+    surroundings_m
+        Up to which distance beside the dig area owners are named; 0 for none.
     """
 
     polygon: shapely.Polygon
@@ -176,6 +278,16 @@ class EnquiryRequest:
     description: str = ""
     formats: tuple[str, ...] = DEFAULT_FORMATS
     key: str | None = field(default=None, compare=False)
+    kind: EnquiryKind = EnquiryKind.PLANNED
+    filer: Filer = Filer.PROFESSIONAL
+    grounds: tuple[EmergencyGround, ...] = ()
+    reason: str = ""
+    begun: bool = False
+    purpose: str = "99"
+    supplies: tuple[str, ...] = ()
+    depth_m: float | None = None
+    own_number: str = ""
+    surroundings_m: float = 0.0
 
     @property
     def area_m2(self) -> float:
@@ -191,15 +303,15 @@ class EnquiryRequest:
         InvalidInput
             A member is missing or breaks a rule; ``details["path"]`` names it.
         InvalidGeometry
-            The area breaks a rule.
+            The area breaks a rule, or several polygons do not make one.
         TooLarge
-            The area is above 250,000 m2.
+            The area is above 50 km2.
         """
         _reject_unknown(document)
-        polygon = polygon_from_geojson(
-            document.get("area"), crs.parse_crs(_text(document, "crs", 100) or None)
-        )
-        require_area(polygon)
+        source_crs = crs.parse_crs(_text(document, "crs", 100) or None)
+        polygons = polygons_from_geojson(document.get("area"), source_crs)
+        polygon = polygons[0] if len(polygons) == 1 else areas.merge(polygons)
+        require_area(polygon, LARGEST_AREA_M2)
         period = document.get("period")
         if not isinstance(period, Mapping):
             raise _invalid("period", 'Give the period as {"from": "2026-12-01", "to": "2026-12-20"}.')
@@ -215,10 +327,24 @@ class EnquiryRequest:
             methods_other=other,
             description=_text(document, "description", 1000),
             formats=_formats(document.get("formats")),
+            kind=EnquiryKind(_choice(document, "kind", tuple(EnquiryKind))),
+            filer=Filer(_choice(document, "filer", tuple(Filer))),
+            grounds=tuple(map(EmergencyGround, _choices(document, "grounds", tuple(EmergencyGround)))),
+            reason=_text(document, "reason", 1000),
+            begun=_flag(document, "begun"),
+            purpose=_purpose(document),
+            supplies=_choices(document, "supplies", SUPPLY_NUMBERS),
+            depth_m=_number(document, "depth_m", 0.01, DEEPEST_M),
+            own_number=_text(document, "own_number", 50),
+            surroundings_m=_number(document, "surroundings_m", 0.0, areas.MAX_DISTANCE_M) or 0.0,
         )
 
 
-_MEMBERS = {"area", "crs", "period", "methods", "methods_other", "description", "contact", "formats"}
+_MEMBERS = {
+    *("area", "crs", "period", "methods", "methods_other", "description", "contact", "formats"),
+    *("kind", "filer", "grounds", "reason", "begun"),
+    *("purpose", "supplies", "depth_m", "own_number", "surroundings_m"),
+}
 
 
 def _reject_unknown(document: Mapping[str, Any]) -> None:
@@ -293,114 +419,40 @@ def _formats(value: Any) -> tuple[str, ...]:
     return tuple(name for name in PACKAGE_FORMATS if name == "gml" or name in value)
 
 
-def polygon_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> shapely.Polygon:
-    """Read one GeoJSON Polygon and return it in EPSG:25832.
-
-    Parameters
-    ----------
-    document
-        ``{"type": "Polygon", "coordinates": [...]}``; a Feature around it is accepted.
-    source_crs
-        Name from :func:`geoinfra.crs.parse_crs`; coordinates are x before y.
-
-    Raises
-    ------
-    InvalidGeometry
-        Not a polygon, too few or too many vertices, NaN or infinite numbers, self-intersection, or outside
-        Denmark; the message says where.
-    """
-    if isinstance(document, Mapping) and document.get("type") == "Feature":
-        document = document.get("geometry")
-    if not isinstance(document, Mapping) or document.get("type") != "Polygon":
-        raise InvalidGeometry(
-            "The area must be one GeoJSON Polygon.",
-            hint="Join several areas to one, or file one enquiry for each.",
-        )
-    rings = document.get("coordinates")
-    if not isinstance(rings, list) or not rings:
-        raise InvalidGeometry("The polygon has no ring.", hint="Give at least one ring of four positions.")
-    _require_few_vertices(rings)
-    arrays = [_ring(ring) for ring in rings]
-    moved = [np.column_stack(crs.transform_xy(r[:, 0], r[:, 1], source_crs, "EPSG:25832")) for r in arrays]
-    if not all(np.isfinite(ring).all() for ring in moved):
-        raise InvalidGeometry(
-            "The coordinates lie outside the area where the CRS is defined.",
-            hint="Check the CRS and the axis order: CRS84 is longitude, latitude.",
-        )
-    _reject_swapped_degrees(arrays[0], source_crs)
-    polygon = shapely.Polygon(moved[0], moved[1:])
-    crs.require_denmark(polygon)
-    if not polygon.is_valid:
-        raise _self_intersecting(polygon)
-    return shapely.normalize(polygon)
+def _choice(document: Mapping[str, Any], name: str, known: Sequence[str]) -> str:
+    value = document.get(name, known[0])
+    if not isinstance(value, str) or value not in known:
+        raise _invalid(name, f"Choose one of: {', '.join(known)}.")
+    return value
 
 
-def _require_few_vertices(rings: Sequence[Any]) -> None:
-    vertices = sum(len(ring) for ring in rings if isinstance(ring, list))
-    if vertices > MAX_VERTICES:
-        raise InvalidGeometry(
-            f"The polygon has {vertices} vertices; at most {MAX_VERTICES} are taken.",
-            hint="Simplify the outline to what the dig needs.",
-        )
+def _choices(document: Mapping[str, Any], name: str, known: Sequence[str]) -> tuple[str, ...]:
+    value = document.get(name) or []
+    if not isinstance(value, list | tuple) or any(str(one) not in known for one in value):
+        raise _invalid(name, f"Give a list of some of: {', '.join(known)}.")
+    given = {str(one) for one in value}
+    return tuple(one for one in known if one in given)
 
 
-def _ring(ring: Any) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    wrong = InvalidGeometry(
-        "A ring of the polygon is not a list of positions.", hint="Write each position as [x, y] in numbers."
-    )
-    if not isinstance(ring, list):
-        raise wrong
-    for position in ring:
-        if not isinstance(position, list) or not 2 <= len(position) <= 3:
-            raise wrong
-        if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in position):
-            raise wrong
-        if not all(math.isfinite(n) for n in position):
-            raise InvalidGeometry("The polygon holds NaN or an infinite number.", hint="Remove that vertex.")
-    if len(ring) < 4 or list(ring[0]) != list(ring[-1]):
-        raise InvalidGeometry(
-            "A ring must have at least four positions and end where it starts.",
-            hint="Repeat the first position at the end.",
-        )
-    return np.array([position[:2] for position in ring], dtype=np.float64)
+def _flag(document: Mapping[str, Any], name: str) -> bool:
+    value = document.get(name, False)
+    if not isinstance(value, bool):
+        raise _invalid(name, "Give true or false.")
+    return value
 
 
-def _reject_swapped_degrees(ring: np.ndarray[Any, np.dtype[np.float64]], source_crs: str) -> None:
-    geographic = source_crs in ("OGC:CRS84", "EPSG:4326", "EPSG:4258")
-    x, y = ring[:, 0], ring[:, 1]
-    if geographic and (x > 54).all() and (x < 58.5).all() and (y > 7).all() and (y < 16).all():
-        raise InvalidGeometry(
-            "The coordinates look swapped: latitude stands before longitude.",
-            hint="GeoJSON wants longitude first, then latitude.",
-        )
+def _purpose(document: Mapping[str, Any]) -> str:
+    value = _text(document, "purpose", 2) or "99"
+    if not re.fullmatch("[0-9]{1,2}", value):
+        raise _invalid("purpose", "Give LER's number of the purpose; 99 is any other.")
+    return value
 
 
-def _self_intersecting(polygon: shapely.Polygon) -> InvalidGeometry:
-    reason = explain_validity(polygon)
-    place = re.search(r"\[(-?[\d.]+) (-?[\d.]+)", reason)
-    where = f" at E {float(place[1]):.1f}, N {float(place[2]):.1f}" if place else ""
-    return InvalidGeometry(
-        f"The polygon crosses or touches itself{where} ({reason.split('[')[0].strip()}).",
-        hint="Draw the outline so that no two of its sides cross.",
-        details={"where": [float(place[1]), float(place[2])]} if place else {},
-    )
-
-
-def require_area(polygon: shapely.Polygon) -> None:
-    """Raise unless the area is above 0.1 and at most 250,000 m2.
-
-    Raises
-    ------
-    InvalidGeometry
-        The polygon has (almost) no area.
-    TooLarge
-        It is above the limit.
-    """
-    if polygon.area < 0.1:
-        raise InvalidGeometry("The polygon has no area.", hint="Draw around the place where you will dig.")
-    if polygon.area > MAX_AREA_M2:
-        raise TooLarge(
-            f"The area is {polygon.area:,.0f} m2; one enquiry covers at most {MAX_AREA_M2:,.0f} m2.",
-            hint="Split the area into several enquiries.",
-            details={"area_m2": round(polygon.area, 1), "max_area_m2": MAX_AREA_M2},
-        )
+def _number(document: Mapping[str, Any], name: str, least: float, most: float) -> float | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (math.isfinite(value) and least <= value <= most):
+        raise _invalid(name, f"Give a number of metres from {least:g} to {most:g}.")
+    return float(value)

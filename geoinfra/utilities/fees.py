@@ -6,7 +6,7 @@ fee of one enquiry is rounded to whole øre, half an øre upwards, after the cap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -18,7 +18,7 @@ import orjson
 from geoinfra.errors import InvalidInput
 from geoinfra.standards import standards_path
 
-__all__ = ["Fee", "FeePeriod", "fee_periods", "preview"]
+__all__ = ["Fee", "FeePeriod", "fee_periods", "preview", "preview_parts"]
 
 _ORE: Final = Decimal("0.01")
 _ZERO: Final = Decimal(0)
@@ -95,6 +95,7 @@ def preview(
     already_this_year: Decimal | float = _ZERO,
     *,
     resend: bool = False,
+    planning: bool = False,
 ) -> Fee:
     """Return what an enquiry would cost.
 
@@ -108,6 +109,8 @@ def preview(
         Fees of the filer in that calendar year until now, DKK.
     resend
         Whether it is a permitted re-send, which is free.
+    planning
+        Whether it is for planning: owners are not asked, and it is free.
 
     Raises
     ------
@@ -119,12 +122,42 @@ def preview(
     period = _period_on(on)
     uncapped = (area * period.rate_kr_per_m2).quantize(_ORE, ROUND_HALF_UP)
     room = max(_ZERO, period.cap_kr_per_year - already)
-    amount = _ZERO if resend else min(uncapped, room).quantize(_ORE, ROUND_HALF_UP)
-    capped = not resend and amount < uncapped
+    free = "resend" if resend else "planning" if planning else ""
+    amount = _ZERO if free else min(uncapped, room)
+    return _fee(area, uncapped, amount.quantize(_ORE, ROUND_HALF_UP), already, period, free)
+
+
+def preview_parts(
+    areas_m2: Sequence[Decimal | float],
+    on: date,
+    already_this_year: Decimal | float = _ZERO,
+    *,
+    resend: bool = False,
+    planning: bool = False,
+) -> tuple[Fee, tuple[Decimal, ...]]:
+    """Return what an area costs that is filed in parts, and the fee of each part; see :func:`preview`."""
+    year, parts = _number(already_this_year, "The sum of the year", _LARGEST_M2), []
+    for area_m2 in areas_m2:
+        parts.append(preview(area_m2, on, year, resend=resend, planning=planning))
+        year += parts[-1].amount_kr
+    if len(parts) == 1:
+        return parts[0], (parts[0].amount_kr,)
+    amounts = tuple(part.amount_kr for part in parts)
+    area = sum((_number(area, "The area", _LARGEST_M2) for area in areas_m2), _ZERO)
+    uncapped = sum((part.uncapped_kr for part in parts), _ZERO)
+    free = "resend" if resend else "planning" if planning else ""
+    whole = sum(amounts, _ZERO)
+    return _fee(area, uncapped, whole, year - whole, _period_on(on), free), amounts
+
+
+def _fee(
+    area: Decimal, uncapped: Decimal, amount: Decimal, already: Decimal, period: FeePeriod, free: str
+) -> Fee:
+    capped = not free and amount < uncapped
     total = (already + amount).quantize(_ORE, ROUND_HALF_UP)
     invoiced = total >= period.not_invoiced_below_kr_per_year
     texts = [
-        _words(language, area, uncapped, amount, total, period, resend, capped, invoiced)
+        _words(language, area, uncapped, amount, total, period, free, capped, invoiced)
         for language in ("en", "da")
     ]
     return Fee(amount, uncapped, total, capped, invoiced, period, *texts)
@@ -157,11 +190,11 @@ def _words(
     amount: Decimal,
     total: Decimal,
     period: FeePeriod,
-    resend: bool,
+    free: str,
     capped: bool,
     invoiced: bool,
 ) -> str:
-    keys = ["resend"] if resend else ["fee", "capped"] if capped else ["fee"]
+    keys = [free] if free else ["fee", "capped"] if capped else ["fee"]
     keys.append("invoiced" if invoiced else "not-invoiced")
     sentences = []
     for key in keys:

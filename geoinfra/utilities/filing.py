@@ -6,8 +6,8 @@
     Urgent repair of sudden damage. A ground of the law and a reason are mandatory; it may be filed after the
     start; the list of owners with telephone numbers comes before any answer.
 ``planning``
-    Orientation for planning or research: owners are not asked and send nothing; it must never be used for
-    digging.
+    Orientation for planning or research: owners are named and not asked, and have nothing to do; it must
+    never be used for digging.
 
 Numbers of the law are data: ``standards/utilities/law/denmark.json``. Days are Danish calendar days.
 """
@@ -22,7 +22,14 @@ from enum import StrEnum
 from typing import Final
 
 from geoinfra.errors import Conflict, InvalidInput
-from geoinfra.utilities.enquiry import MAX_PERIOD, EnquiryContact, EnquiryRequest
+from geoinfra.utilities.enquiry import (
+    MAX_PERIOD,
+    EmergencyGround,
+    EnquiryContact,
+    EnquiryKind,
+    EnquiryRequest,
+    Filer,
+)
 from geoinfra.utilities.legal_clock import DENMARK, law
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "Validity",
     "ValidityState",
     "anonymised",
+    "filing_of",
     "may_resend",
     "resent",
     "retention",
@@ -42,76 +50,6 @@ __all__ = [
 ]
 
 ANONYMOUS: Final = "anonymiseret"
-
-
-class EnquiryKind(StrEnum):
-    """What an enquiry is for."""
-
-    PLANNED = "planned"
-    EMERGENCY = "emergency"
-    PLANNING = "planning"
-
-    @property
-    def permits_digging(self) -> bool:
-        """Whether somebody may dig by what it brings."""
-        return self is not EnquiryKind.PLANNING
-
-    @property
-    def asks_owners(self) -> bool:
-        """Whether owners are asked, and are bound to answer in time."""
-        return self is not EnquiryKind.PLANNING
-
-    @property
-    def needs_reason(self) -> bool:
-        """Whether a ground and a reason are mandatory."""
-        return self is EnquiryKind.EMERGENCY
-
-    @property
-    def start_may_be_past(self) -> bool:
-        """Whether it may be filed after the digging began."""
-        return self is EnquiryKind.EMERGENCY
-
-    @property
-    def owners_first(self) -> bool:
-        """Whether the filer gets the list of owners with telephone numbers before any answer."""
-        return self is EnquiryKind.EMERGENCY
-
-    @property
-    def danish(self) -> str:
-        """Name for people in Danish."""
-        return _KINDS_DA[self]
-
-
-_KINDS_DA: Final = {
-    EnquiryKind.PLANNED: "Graveforespørgsel",
-    EnquiryKind.EMERGENCY: "Uopsætteligt reparationsarbejde",
-    EnquiryKind.PLANNING: "Orienterende forespørgsel - må ikke bruges til gravearbejde",
-}
-
-
-class Filer(StrEnum):
-    """Who files."""
-
-    PROFESSIONAL = "professional"
-    PRIVATE = "private"
-
-    @property
-    def must_ask(self) -> bool:
-        """Whether the law obliges him to ask before he digs; everybody may ask."""
-        return self is Filer.PROFESSIONAL
-
-
-class EmergencyGround(StrEnum):
-    """Why a repair cannot wait for the utility information."""
-
-    GETTING_WORSE = "getting-worse"
-    WASTE = "waste"
-    DANGER_TO_LIFE = "danger-to-life"
-    ENVIRONMENT = "environment"
-
-    def words(self, language: str = "da") -> str:
-        """Return the ground in words; `language` is ``da`` or ``en``."""
-        return str(law()["emergency"]["grounds"][self][language])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +98,30 @@ class Filing:
         elif self.reason or self.grounds or self.begun:
             raise _wrong("kind", f"Reason, grounds and begun belong to emergencies, not to '{self.kind}'.")
         return self
+
+
+def filing_of(request: EnquiryRequest, number: str, filed_at: datetime, *, original: str = "") -> Filing:
+    """Return what of a request the rules look at.
+
+    Parameters
+    ----------
+    number
+        Of the enquiry; empty before it has one.
+    original
+        Of a re-send: the number of the enquiry that was sent first.
+    """
+    return Filing(
+        number,
+        request.kind,
+        request.filer,
+        filed_at,
+        request.period_from,
+        request.period_to,
+        request.grounds,
+        request.reason,
+        request.begun,
+        original,
+    )
 
 
 def _wrong(path: str, message: str, hint: str = "") -> InvalidInput:
@@ -360,14 +322,18 @@ class Retention:
         Last day of a free re-send, ``None`` when there is none.
     public_until
         Last day on which it may be shown to the public; after it the enquiry is deleted. ``None``: never
-        shown, and no day of deletion is set.
+        shown.
+    personal_until
+        Last day on which the filer's name, contact and own words, its packages and what owners sent for it
+        alone are kept; an enquiry that is never shown is deleted after it.
     anonymous_from
-        Day from which it is shown and kept without the filer's name, contact and own words; ``None``: not
-        asked for.
+        Day from which it is shown and kept without the filer's name, contact and own words, when somebody
+        asked for it; ``None``: not asked for.
     """
 
     resend_until: date | None
     public_until: date | None
+    personal_until: date
     anonymous_from: date | None
 
     def public_on(self, day: date) -> bool:
@@ -376,17 +342,24 @@ class Retention:
 
     def erased_on(self, day: date) -> bool:
         """Whether it must be gone on a day."""
-        return self.public_until is not None and day > self.public_until
+        return day > (self.public_until or self.personal_until)
+
+    def anonymous_on(self, day: date) -> bool:
+        """Whether a day finds it without persons, packages and lines."""
+        asked = self.anonymous_from is not None and day >= self.anonymous_from
+        return asked or day > self.personal_until
 
 
 def retention(filing: Filing, *, anonymise_asked_at: datetime | None = None) -> Retention:
-    """Return how long an enquiry is kept and shown: ten years after its dig period ends."""
-    years = int(law()["retention"]["public_display_years"])
+    """Return how long an enquiry is kept and shown: ten years after its dig period ends, named for three."""
+    rules = law()["retention"]
+    years, named = int(rules["public_display_years"]), int(rules["personal_years"])
     public = _months_later(filing.period_to, 12 * years) if filing.kind.permits_digging else None
     terms = may_resend(filing, filing.filed_at)
     return Retention(
         terms.last_day if terms.allowed else None,
         public,
+        _months_later(filing.period_to, 12 * named),
         _day(anonymise_asked_at) if anonymise_asked_at else None,
     )
 
@@ -398,5 +371,7 @@ def anonymised(request: EnquiryRequest) -> EnquiryRequest:
         contact=EnquiryContact(ANONYMOUS),
         description="",
         methods_other=ANONYMOUS if request.methods_other else "",
+        reason=ANONYMOUS if request.reason else "",
+        own_number="",
         key=None,
     )

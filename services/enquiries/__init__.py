@@ -1,10 +1,19 @@
 """The face for dig enquiries, packages, deliveries, addresses, channels for notices and events."""
 
 from services.enquiries.channels import router as channels_router
+from services.enquiries.damages import router as damages_router
 from services.enquiries.differences import router as differences_router
 from services.enquiries.documents import describe
 from services.enquiries.feed import EventFeed
 from services.enquiries.keys import router as keys_router
 from services.enquiries.routes import router
 
-__all__ = ["EventFeed", "channels_router", "describe", "differences_router", "keys_router", "router"]
+__all__ = [
+    "EventFeed",
+    "channels_router",
+    "damages_router",
+    "describe",
+    "differences_router",
+    "keys_router",
+    "router",
+]

@@ -20,6 +20,7 @@ from geoinfra.errors import NotFound
 from geoinfra.flows import ler_exchange
 from geoinfra.flows.enquiries import Enquiry, enquiry
 from geoinfra.flows.ler_exchange import AreaRequest, PackageRow
+from geoinfra.flows.sandbox import number_prefix
 from geoinfra.presentation.receipt import OwnerLine, Receipt, receipt_pdf
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import get_organisation
@@ -55,7 +56,9 @@ class Wanted:
 
     def number(self, refusal: str = "00-200") -> str:
         """Return the enquiry's number in the path."""
-        number = number_of(self.call.resource)
+        with self.store.read() as connection:
+            prefix = number_prefix(connection)
+        number = number_of(self.call.resource, prefix)
         if number is None:
             raise Refusal(refusal)
         return number

@@ -22,7 +22,7 @@ from geoinfra import crs as references
 from geoinfra.cli.commands import err, out
 from geoinfra.errors import DataRefused, InvalidInput
 from geoinfra.presentation.check_report import Language, report_html, report_text
-from geoinfra.utilities.enquiry import polygon_from_geojson
+from geoinfra.utilities.dig_area import polygon_from_geojson
 from geoinfra.utilities.mapping_draft import draft_of_files, draft_of_table
 from geoinfra.utilities.mapping_file import read_mapping
 

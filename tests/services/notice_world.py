@@ -43,7 +43,7 @@ def fill(store: Store) -> None:
         create_token(tx, OPERATOR, [Role.ADMIN], "operator", timedelta(days=1))
         tx.execute(
             sa.insert(schema.enquiries).values(
-                number=NUMBER, organisation=DIGGER, principal="token:d", state="partial", filed_at=now(),
+                number=NUMBER, organisation=DIGGER, principal="token:d", filed_at=now(),
                 polygon=shapely.to_wkb(shapely.box(600_000, 6_080_000, 600_010, 6_080_010)), area_m2=100.0,
                 period_from="2026-11-24", period_to="2026-12-20", methods="[]", contact="{}", formats="[]",
                 valid_to="2026-12-20T23:00:00.000Z", own_number="Sag 7\r\nX-Evil: 1",

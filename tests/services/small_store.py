@@ -162,7 +162,7 @@ def _grant(store: Store, delivery_id: str) -> None:
             )
         tx.execute(
             sa.insert(schema.enquiries).values(
-                number="2000-000001", organisation=DIGGER, principal="token:d", state="complete",
+                number="2000-000001", organisation=DIGGER, principal="token:d",
                 filed_at=now(), polygon=shapely.to_wkb(polygon), area_m2=1.0, period_from="2026-01-01",
                 period_to="2099-01-01", methods="[]", contact="{}", formats="[]",
                 valid_to=timestamp(moment + timedelta(days=1)),

@@ -14,7 +14,7 @@ from shapely import affinity
 
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
 from geoinfra.utilities.areas import gaps_between, merge, split, surroundings
-from geoinfra.utilities.enquiry import MAX_AREA_M2, require_area
+from geoinfra.utilities.dig_area import MAX_AREA_M2, require_area
 
 E, N = 550_000.0, 6_200_000.0
 

@@ -12,7 +12,15 @@ import shapely
 
 from geoinfra import crs
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
-from geoinfra.utilities.enquiry import AnswerStatus, EnquiryRequest, EnquiryState, state_of
+from geoinfra.utilities.enquiry import (
+    AnswerStatus,
+    EmergencyGround,
+    EnquiryKind,
+    EnquiryRequest,
+    EnquiryState,
+    Filer,
+    state_of,
+)
 
 TODAY = date(2026, 11, 24)
 SQUARE = [[650000, 6080000], [650040, 6080000], [650040, 6080050], [650000, 6080050], [650000, 6080000]]
@@ -66,12 +74,12 @@ MANY = area(
         (MANY, "vertices"),
         (area((650000, 6080000), (650040, 6080000), (650000, 6080000)), "four positions"),
         (area((650000, 6080000), (650040, 6080000), (650020, 6080000), (650000, 6080000)), "itself|no area"),
-        ({"type": "MultiPolygon", "coordinates": []}, "one GeoJSON Polygon"),
+        ({"type": "MultiPolygon", "coordinates": []}, "a GeoJSON Polygon"),
         ({"type": "Polygon", "coordinates": []}, "no ring"),
         ({"type": "Polygon", "coordinates": "x"}, "no ring"),
         ({"type": "Polygon", "coordinates": [[[True, False]] * 4]}, "positions"),
         ({"type": "Polygon", "coordinates": [["650000 6080000"] * 5]}, "positions"),
-        (None, "one GeoJSON Polygon"),
+        (None, "a GeoJSON Polygon"),
     ],
 )
 def test_a_bad_area_is_refused_with_a_reason(bad: Any, says: str) -> None:
@@ -80,17 +88,93 @@ def test_a_bad_area_is_refused_with_a_reason(bad: Any, says: str) -> None:
     assert caught.value.hint
 
 
+def test_what_kind_of_work_it_is_becomes_values() -> None:
+    told = {
+        "kind": "emergency",
+        "filer": "private",
+        "grounds": ["danger-to-life", "waste"],
+        "reason": "Brud på vandledning",
+        "begun": True,
+        "purpose": "3",
+        "supplies": ["5", "3"],
+        "depth_m": 1.2,
+        "own_number": "A-17",
+        "surroundings_m": 25,
+    }
+    request = EnquiryRequest.from_document(document(**told), today=TODAY)
+    assert request.kind is EnquiryKind.EMERGENCY
+    assert request.filer is Filer.PRIVATE
+    assert request.grounds == (EmergencyGround.WASTE, EmergencyGround.DANGER_TO_LIFE)
+    assert (request.supplies, request.depth_m, request.surroundings_m) == (("3", "5"), 1.2, 25.0)
+
+
 def test_latitude_before_longitude_is_named() -> None:
     swapped = area((54.9, 11.1), (54.9, 11.101), (54.901, 11.101), (54.9, 11.1))
     with pytest.raises(InvalidGeometry, match="latitude stands before longitude"):
         EnquiryRequest.from_document(document(area=swapped, crs="CRS84"), today=TODAY)
 
 
-def test_an_area_above_the_limit_is_too_large() -> None:
+def test_an_area_above_the_limit_of_one_enquiry_may_be_filed_in_parts() -> None:
     wide = area((650000, 6080000), (650501, 6080000), (650501, 6080500), (650000, 6080500), (650000, 6080000))
-    with pytest.raises(TooLarge, match="250,500 m2") as caught:
+    assert EnquiryRequest.from_document(document(area=wide), today=TODAY).area_m2 == 250_500.0
+
+
+def test_an_area_above_all_parts_is_too_large() -> None:
+    wide = area((640000, 6080000), (650000, 6080000), (650000, 6086000), (640000, 6086000), (640000, 6080000))
+    with pytest.raises(TooLarge, match="60,000,000 m2") as caught:
         EnquiryRequest.from_document(document(area=wide), today=TODAY)
-    assert caught.value.details["max_area_m2"] == 250_000.0
+    assert caught.value.details["max_area_m2"] == 50_000_000.0
+
+
+BESIDE = [[e + 40, n] for e, n in SQUARE]
+APART = [[e + 60, n] for e, n in SQUARE]
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        {"type": "MultiPolygon", "coordinates": [[SQUARE], [BESIDE]]},
+        [area(*SQUARE), area(*BESIDE)],
+        {
+            "type": "FeatureCollection",
+            "features": [
+                {"type": "Feature", "properties": {}, "geometry": area(*r)} for r in (SQUARE, BESIDE)
+            ],
+        },
+        {"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": [[BESIDE], [SQUARE]]}},
+    ],
+    ids=["multipolygon", "list", "collection", "feature"],
+)
+def test_several_areas_that_meet_become_one(several: Any) -> None:
+    request = EnquiryRequest.from_document(document(area=several), today=TODAY)
+    assert shapely.equals(request.polygon, shapely.box(650000, 6080000, 650080, 6080050))
+
+
+def test_areas_apart_are_refused_with_the_gap() -> None:
+    apart = {"type": "MultiPolygon", "coordinates": [[SQUARE], [APART]]}
+    with pytest.raises(InvalidGeometry, match=r"2 pieces.*20\.00 m apart") as caught:
+        EnquiryRequest.from_document(document(area=apart), today=TODAY)
+    assert caught.value.details["gaps"][0]["distance_m"] == 20.0
+
+
+@pytest.mark.parametrize(
+    ("several", "says"),
+    [
+        ([area(*SQUARE), BOW_TIE], "Polygon 2 of 2: .*crosses"),
+        ([area(*SQUARE)] * 501, "more than 500"),
+        ([MANY, area(*SQUARE)], "vertices"),
+        ([[[[area(*SQUARE)]]]] * 2, None),
+        ([[[[[[area(*SQUARE)]]]]]], "a GeoJSON Polygon"),
+        ([], "a GeoJSON Polygon"),
+        ([area(*SQUARE), None], "a GeoJSON Polygon"),
+    ],
+)
+def test_every_one_of_several_areas_is_checked(several: Any, says: str | None) -> None:
+    if says is None:
+        assert EnquiryRequest.from_document(document(area=several), today=TODAY).area_m2 == 2000.0
+        return
+    with pytest.raises(InvalidGeometry, match=says):
+        EnquiryRequest.from_document(document(area=several), today=TODAY)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +196,22 @@ def test_an_area_above_the_limit_is_too_large() -> None:
         ({"description": "x" * 1001}, "description"),
         ({"description": "a\x00b"}, "description"),
         ({"formats": ["dwg"]}, "formats"),
+        ({"kind": "urgent"}, "kind"),
+        ({"kind": ["planned"]}, "kind"),
+        ({"filer": "robot"}, "filer"),
+        ({"grounds": "waste"}, "grounds"),
+        ({"grounds": ["hurry"]}, "grounds"),
+        ({"begun": 1}, "begun"),
+        ({"reason": "x" * 1001}, "reason"),
+        ({"purpose": "laying"}, "purpose"),
+        ({"supplies": ["11"]}, "supplies"),
+        ({"depth_m": 0}, "depth_m"),
+        ({"depth_m": "1.2"}, "depth_m"),
+        ({"depth_m": math.nan}, "depth_m"),
+        ({"depth_m": True}, "depth_m"),
+        ({"surroundings_m": -1}, "surroundings_m"),
+        ({"surroundings_m": 1001}, "surroundings_m"),
+        ({"own_number": "x" * 51}, "own_number"),
         ({"surprise": 1}, "surprise"),
     ],
 )

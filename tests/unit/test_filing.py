@@ -237,10 +237,20 @@ def test_it_is_anonymous_from_the_day_somebody_asks() -> None:
     assert retention(PLANNED, anonymise_asked_at=asked).anonymous_from == date(2027, 1, 2)
 
 
-def test_a_planning_enquiry_is_never_shown() -> None:
+def test_a_planning_enquiry_is_never_shown_and_gone_after_three_years() -> None:
     found = retention(PLANNING)
     assert (found.public_until, found.resend_until) == (None, None)
     assert not found.public_on(date(2026, 12, 1))
+    assert not found.erased_on(date(2030, 8, 31))
+    assert found.erased_on(date(2030, 9, 1))
+
+
+def test_persons_are_kept_for_three_years_or_until_somebody_asks() -> None:
+    kept = retention(PLANNED)
+    assert kept.personal_until == date(2030, 8, 31)
+    assert [kept.anonymous_on(date(2030, 8, 31)), kept.anonymous_on(date(2030, 9, 1))] == [False, True]
+    asked = retention(PLANNED, anonymise_asked_at=datetime(2027, 1, 1, 12, 0, tzinfo=UTC))
+    assert asked.anonymous_on(date(2027, 1, 1))
 
 
 def test_an_anonymous_enquiry_names_nobody_and_keeps_the_dig() -> None:

@@ -47,16 +47,6 @@ _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _LINES = b"<gml:featureMember>"
 _STATUS = {status.danish.casefold(): status for status in AnswerStatus}
 _RESPONSE = {one.casefold(): one for one in ResponseType}
-_WEIGHT = {
-    AnswerStatus.WAITING: 7,
-    AnswerStatus.DIRECT: 6,
-    AnswerStatus.MANUAL: 5,
-    AnswerStatus.WITHHELD: 4,
-    AnswerStatus.POINTING_OUT: 3,
-    AnswerStatus.POINTING_OUT_DELIVERED: 2,
-    AnswerStatus.DELIVERED: 1,
-    AnswerStatus.NO_LINES: 0,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +162,7 @@ def rolled_up(owner: PackageOwner, areas: Sequence[PackageArea]) -> PackageOwner
     """Return the owner with what his interest areas say, and the areas apart where they differ."""
     if not areas:
         return owner
-    worst = max(areas, key=lambda area: _WEIGHT[status_of(area.status)])
+    worst = max(areas, key=lambda area: status_of(area.status).weight)
     texts = dict.fromkeys(a.supplementary_info for a in areas if a.supplementary_info is not None)
     ends = [area.valid_to for area in areas if area.valid_to]
     whole = replace(

@@ -20,6 +20,7 @@ import orjson
 from geoinfra.standards import standards_path
 from geoinfra.utilities.check.rules import rule_book
 from geoinfra.utilities.enquiry import AnswerStatus
+from geoinfra.utilities.sandbox import NUMBER_PREFIX
 
 __all__ = [
     "ErrorCode",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _GUID = re.compile(r"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?|[0-9a-fA-F]{32}")
-_NUMBER = re.compile(r"([12][0-9]{3})-?([0-9]{6})")
+_NUMBER = re.compile(rf"({NUMBER_PREFIX})?([12][0-9]{{3}})-?([0-9]{{6}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,19 @@ def ler_id(number: str) -> int:
     match = _NUMBER.fullmatch(number)
     if match is None:
         raise ValueError(f"{number!r} is no number of an enquiry")
-    return int(match[1] + match[2])
+    return int(match[2] + match[3])
 
 
-def number_of(text: str) -> str | None:
-    """Return the number of the enquiry that an id means, written as ``2026000017`` or ``2026-000017``."""
+def number_of(text: str, prefix: str = "") -> str | None:
+    """Return the number of the enquiry that an id means, written as ``2026000017`` or ``2026-000017``.
+
+    Parameters
+    ----------
+    prefix
+        How all numbers of the store begin, where the id leaves it out.
+    """
     match = _NUMBER.fullmatch(text) if text.isascii() else None
-    return f"{match[1]}-{match[2]}" if match else None
+    return f"{match[1] or prefix}{match[2]}-{match[3]}" if match else None
 
 
 class PackageStatus(StrEnum):

@@ -26,7 +26,8 @@ from geoinfra.errors import (
     UnreadableFile,
 )
 from geoinfra.utilities import areas
-from geoinfra.utilities.enquiry import DIG_METHODS, require_area
+from geoinfra.utilities.dig_area import require_area
+from geoinfra.utilities.enquiry import DIG_METHODS
 from geoinfra.utilities.formats.intake import Intake, Limits
 from geoinfra.utilities.formats.interest_area import InterestAreaNotice, notice_of
 from geoinfra.utilities.formats.request import (

@@ -15,17 +15,19 @@ def _text(name: str, default: str | None = None, *, key: bool = False) -> sa.Col
     return sa.Column(name, sa.Text(), nullable=not needed, server_default=default)
 
 
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+
+
 def upgrade() -> None:
     """Add columns with what rows written before mean, and the new tables."""
-    op.add_column(
-        "organisations",
-        sa.Column("dispensation", sa.Boolean(), nullable=False, server_default=sa.false()),
-    )
+    for name in ("dispensation", "shows_for_planning"):
+        op.add_column("organisations", _flag(name))
     _extend_interest_areas()
     _extend_enquiries()
     _extend_answers()
     for column in (
-        sa.Column("complete", sa.Boolean(), nullable=False, server_default=sa.false()),
+        _flag("complete"),
         _text("key_id"),
         _text("acknowledged_at"),
     ):
@@ -52,6 +54,8 @@ def _extend_enquiries() -> None:
         _text("kind", "planned"),
         _text("filer", "professional"),
         _text("reason", ""),
+        _text("grounds", "[]"),
+        _flag("begun"),
         _text("purpose", "99"),
         _text("supplies", "[]"),
         sa.Column("depth_m", sa.Float(), nullable=True),
@@ -66,6 +70,7 @@ def _extend_enquiries() -> None:
     ):
         op.add_column("enquiries", column)
     op.create_index("ix_enquiries_project", "enquiries", ["project"], unique=False)
+    op.drop_column("enquiries", "state")  # it is derived from answers, package and clock
 
 
 def _extend_answers() -> None:

@@ -1,0 +1,93 @@
+"""A large dig area is filed as several enquiries; here they are one again: a project.
+
+Each part has its own number, its own answers and its own deadline. Who filed them sees them together, and
+gets one package that holds each line once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import shapely
+
+from geoinfra.access import Access, Role
+from geoinfra.errors import NotFound
+from geoinfra.flows.enquiries import Answer, Enquiry, Project, enquiry
+from geoinfra.storage import Store
+from geoinfra.tables import FeatureQuery
+from geoinfra.utilities.areas import joined
+
+__all__ = ["whole"]
+
+
+def whole(store: Store, access: Access, number: str) -> Enquiry:
+    """Return all parts of the project that an enquiry belongs to as one enquiry, for him who filed it.
+
+    An enquiry that stands alone is its own whole. The number is that of the first part. Of an owner who has
+    something to tell to several parts there is one answer: its state is the one furthest from done, its
+    information ends with the earliest, and a line in two parts counts once.
+
+    Raises
+    ------
+    NotFound
+        There is no such enquiry of the caller's.
+    """
+    first = enquiry(store, access, number)
+    if first.organisation != access.organisation and not access.has(Role.ADMIN):
+        raise NotFound("There is no such enquiry.", hint="Check the number, and whose token you use.")
+    if first.project is None:
+        return first
+    numbers = first.project.numbers
+    parts = tuple(enquiry(store, access, one) for one in numbers)
+    polygon = joined([part.request.polygon for part in parts])
+    first = parts[0]
+    return replace(
+        first,
+        request=replace(first.request, polygon=polygon),
+        answers=_merged(store, parts, polygon),
+        fee_dkk=sum((part.fee_dkk or Decimal(0) for part in parts), Decimal(0)),
+        project=Project(first.number, 0, numbers),
+        parts=parts,
+    )
+
+
+def _merged(store: Store, parts: Sequence[Enquiry], polygon: shapely.Polygon) -> tuple[Answer, ...]:
+    by_owner: dict[str, list[Answer]] = defaultdict(list)
+    for part in parts:
+        for answer in part.answers:
+            by_owner[answer.owner_cvr].append(answer)
+    return tuple(
+        given[0] if len(given) == 1 else _one_answer(store, given, polygon)
+        for _, given in sorted(by_owner.items())
+    )
+
+
+def _one_answer(store: Store, given: Sequence[Answer], polygon: shapely.Polygon) -> Answer:
+    """Return what an owner's answers to several parts come to."""
+    worst = max(given, key=lambda answer: (answer.status.weight, answer.is_open))
+    ends = [answer.valid_to for answer in given if answer.valid_to]
+    answered = [answer.answered_at for answer in given if answer.answered_at]
+    deliveries = sorted({answer.delivery_id for answer in given if answer.delivery_id})
+    return replace(
+        worst,
+        interest_areas=tuple(sorted({number for answer in given for number in answer.interest_areas})),
+        delivery_id=deliveries[-1] if deliveries else None,
+        features=_features(store, given, deliveries, polygon),
+        valid_to=min(ends) if ends else None,
+        answered_at=max(answered) if answered and not worst.is_open else worst.answered_at,
+        version=sum(answer.version for answer in given) - len(given) + 1,
+        supplies=tuple(sorted({supply for answer in given for supply in answer.supplies})),
+    )
+
+
+def _features(
+    store: Store, given: Sequence[Answer], deliveries: Sequence[str], polygon: shapely.Polygon
+) -> int | None:
+    """Count an owner's lines: exactly from one delivery; from several, what crosses a cut counts twice."""
+    if len(deliveries) == 1:
+        return store.delivery(deliveries[0]).count(FeatureQuery(polygon=shapely.to_wkb(polygon)))
+    counts = [answer.features for answer in given if answer.features is not None]
+    return sum(counts) if counts else None
