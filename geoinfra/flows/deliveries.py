@@ -6,8 +6,10 @@ makes it the published version. A file with an error in it changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,20 +30,28 @@ from geoinfra.utilities.model import UTILITY_FEATURES, AnswerHeader
 
 __all__ = [
     "Delivered",
+    "DeliveryRecord",
+    "DeliveryState",
     "deliver",
+    "discard_reviewed",
     "header_document",
+    "list_deliveries",
     "publish_dataset",
     "publish_file",
+    "publish_reviewed",
     "refusing",
     "report_counts",
 ]
 
 Progress = Callable[[int], None]
 
+_REVIEW = "review"
+_WAITS = schema.deliveries.c.details.like(f'%"{_REVIEW}": true%')
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivery that was published.
+    """A delivery that was published, or that waits for its owner's review.
 
     Attributes
     ----------
@@ -49,12 +59,15 @@ class Delivered:
         Rows stored.
     report
         Warnings and remarks; it holds no error, or the delivery would have been refused.
+    published
+        Whether enquiries are answered from it.
     """
 
     delivery_id: str
     source: str
     features: int
     report: Report
+    published: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome, JSON-ready."""
@@ -62,6 +75,7 @@ class Delivered:
             "delivery_id": self.delivery_id,
             "source": self.source,
             "features": self.features,
+            "published": self.published,
             "report": self.report.to_json(),
         }
 
@@ -72,11 +86,18 @@ def deliver(
     source: Path | BinaryIO,
     owner_cvr: str,
     *,
+    review: bool = False,
     progress: Progress | None = None,
 ) -> Delivered:
     """Check and publish an owner's LER delivery: a ``Graveforespoergselssvar`` (GML or zip) or a package.
 
     Expired validity and pointing-out types are noted in the report and do not refuse the delivery.
+
+    Parameters
+    ----------
+    review
+        Do not publish it: it waits until the owner publishes or discards it
+        (:func:`publish_reviewed`, :func:`discard_reviewed`).
 
     Raises
     ------
@@ -89,25 +110,160 @@ def deliver(
     DataRefused
         The report holds errors. Nothing was stored.
     """
-    access.require(Role.OWNER)
-    if access.require_organisation() != owner_cvr:
-        raise NotAllowed("An owner delivers his own lines only.", hint=f"Use a token of {owner_cvr}.")
+    _require_own(access, owner_cvr)
     _require_owner(store, owner_cvr)
     answer = ler.read_answer(source, owner_cvr=owner_cvr, rules=BusinessRules)
     named = attachments.Named()
     staged = store.stage(UTILITY_FEATURES, owner_cvr, refusing(answer, named), progress=progress)
     kept = attachments.keep(store, staged.delivery_id, answer, named)
-    header = answer.header
+    header, record = answer.header, deliveries.attach if review else deliveries.publish
     with store.begin() as tx:
-        deliveries.publish(
+        record(
             tx,
             staged,
             access,
             valid_to=header.valid_to,
-            details={"header": header_document(header), "report": report_counts(answer.report), **kept},
+            details={
+                "header": header_document(header),
+                "report": report_counts(answer.report),
+                **({_REVIEW: True} if review else {}),
+                **kept,
+            },
         )
         tx.commit()
-    return Delivered(staged.delivery_id, owner_cvr, staged.rows, answer.report)
+    return Delivered(staged.delivery_id, owner_cvr, staged.rows, explained(answer.report), not review)
+
+
+def _require_own(access: Access, owner_cvr: str) -> None:
+    access.require(Role.OWNER)
+    if access.require_organisation() != owner_cvr:
+        raise NotAllowed("An owner delivers his own lines only.", hint=f"Use a token of {owner_cvr}.")
+
+
+# --- Deliveries on record
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery of an owner's lines stands."""
+
+    REVIEW = "review"
+    CURRENT = "current"
+    EARLIER = "earlier"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A delivery of an owner's lines as it is on record.
+
+    Attributes
+    ----------
+    report
+        Counts of its check, see :func:`report_counts`; empty for one made before they were kept.
+    """
+
+    delivery_id: str
+    source: str
+    state: DeliveryState
+    features: int
+    created_at: str
+    valid_to: str | None
+    response_type: str
+    report: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record, JSON-ready."""
+        return {**asdict(self), "state": str(self.state), "report": dict(self.report)}
+
+
+def list_deliveries(store: Store, access: Access, *, limit: int = 50) -> list[DeliveryRecord]:
+    """Return an owner's own deliveries, newest first; answers to single enquiries are not among them.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is not an owner.
+    """
+    access.require(Role.OWNER)
+    owner, table = access.require_organisation(), schema.deliveries
+    query = sa.select(table).where(table.c.dataset == UTILITY_FEATURES.name, table.c.source == owner)
+    shown = query.where(sa.or_(table.c.published, _WAITS)).order_by(table.c.delivery_id.desc())
+    with store.read() as connection:
+        newest = _current_of(connection, owner)
+        return [_delivery_record(row, newest) for row in connection.execute(shown.limit(limit))]
+
+
+def _current_of(connection: sa.Connection, owner_cvr: str) -> str | None:
+    pointer = schema.current_deliveries.c
+    query = sa.select(pointer.delivery_id).where(
+        pointer.dataset == UTILITY_FEATURES.name, pointer.source == owner_cvr
+    )
+    return connection.scalar(query)
+
+
+def _delivery_record(row: sa.Row[Any], current: str | None) -> DeliveryRecord:
+    details = json.loads(row.details)
+    state = DeliveryState.CURRENT if row.delivery_id == current else DeliveryState.EARLIER
+    return DeliveryRecord(
+        row.delivery_id,
+        row.source,
+        state if row.published else DeliveryState.REVIEW,
+        row.rows,
+        row.created_at,
+        row.valid_to,
+        details["header"]["response_type"],
+        details.get("report", {}),
+    )
+
+
+def publish_reviewed(store: Store, access: Access, delivery_id: str) -> DeliveryRecord:
+    """Publish a delivery that waited for its owner's review.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is not an owner.
+    NotFound
+        No delivery of his with this identifier waits.
+    Conflict
+        A newer delivery was published meanwhile.
+    """
+    with store.begin() as tx:
+        _require_waiting(tx, access, delivery_id)
+        deliveries.publish_attached(tx, delivery_id)
+        store.audit.record(tx, "delivery.published", access, delivery_id, {"reviewed": True})
+        tx.commit()
+    with store.read() as connection:
+        query = sa.select(schema.deliveries).where(schema.deliveries.c.delivery_id == delivery_id)
+        newest = _current_of(connection, access.require_organisation())
+        return _delivery_record(connection.execute(query).one(), newest)
+
+
+def discard_reviewed(store: Store, access: Access, delivery_id: str) -> None:
+    """Forget a delivery that waited for its owner's review.
+
+    Raises
+    ------
+    NotAllowed, NotFound
+        As in :func:`publish_reviewed`.
+    """
+    with store.begin() as tx:
+        _require_waiting(tx, access, delivery_id)
+        deliveries.discard_attached(tx, delivery_id)
+        store.audit.record(tx, "delivery.discarded", access, delivery_id, {})
+        tx.commit()
+
+
+def _require_waiting(tx: Transaction, access: Access, delivery_id: str) -> None:
+    """Raise unless the delivery is the caller's own and waits; an answer to one enquiry does not."""
+    access.require(Role.OWNER)
+    table = schema.deliveries
+    own = table.c.source == access.require_organisation(), table.c.dataset == UTILITY_FEATURES.name
+    waiting = table.c.delivery_id == delivery_id, table.c.published.is_(False), *own
+    details = None
+    if delivery_id.isalnum():
+        details = tx.connection.scalar(sa.select(table.c.details).where(*waiting).with_for_update())
+    if details is None or json.loads(details).get(_REVIEW) is not True:
+        raise NotFound("No such delivery of yours waits for a review.")
 
 
 def refusing(answer: ler.Answer, named: attachments.Named) -> Iterator[FeatureBatch]:

@@ -47,8 +47,10 @@ __all__ = [
     "StagedDelivery",
     "ascending",
     "attach",
+    "discard_attached",
     "open_engine",
     "publish",
+    "publish_attached",
     "values_or_null",
 ]
 
@@ -214,16 +216,56 @@ def publish(
         The dataset is protected, and this delivery of it says that it is open.
     """
     _register(tx, staged, access, valid_to, details, published=True)
-    pointer = {"dataset": staged.schema.name, "source": staged.source, "delivery_id": staged.delivery_id}
+    _make_current(tx, staged.schema.name, staged.source, staged.delivery_id, staged.rows)
+
+
+def publish_attached(tx: Transaction, delivery_id: str) -> None:
+    """Make a delivery that was attached the current one of its source; the caller has checked the right.
+
+    Raises
+    ------
+    NotFound
+        No such delivery is attached.
+    Conflict
+        One that was staged later is current already.
+    """
+    table, pointer = tables.deliveries, tables.current_deliveries.c
+    ours = table.c.delivery_id == delivery_id, table.c.published.is_(False)
+    row = tx.connection.execute(sa.select(table).where(*ours).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("There is no such delivery that waits.")
+    source = pointer.dataset == row.dataset, pointer.source == row.source
+    current = tx.connection.scalar(sa.select(pointer.delivery_id).where(*source))
+    if current is not None and current > delivery_id:
+        raise Conflict("A newer delivery is published already.", hint="Discard this one, or deliver anew.")
+    tx.execute(sa.update(table).where(*ours).values(published=True))
+    _make_current(tx, row.dataset, row.source, delivery_id, row.rows)
+
+
+def discard_attached(tx: Transaction, delivery_id: str) -> None:
+    """Take a delivery that was attached off the records; its rows are swept when the store is next opened.
+
+    Raises
+    ------
+    NotFound
+        No such delivery is attached.
+    """
+    table = tables.deliveries
+    ours = table.c.delivery_id == delivery_id, table.c.published.is_(False)
+    if tx.execute(sa.delete(table).where(*ours)).rowcount != 1:
+        raise NotFound("There is no such delivery that waits.")
+
+
+def _make_current(tx: Transaction, dataset: str, source: str, delivery_id: str, rows: int) -> None:
+    pointer = {"dataset": dataset, "source": source, "delivery_id": delivery_id}
     dialect = sqlite if tx.connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(tables.current_deliveries).values(**pointer)
     tx.execute(
         statement.on_conflict_do_update(
-            index_elements=["dataset", "source"], set_={"delivery_id": staged.delivery_id}
+            index_elements=["dataset", "source"], set_={"delivery_id": delivery_id}
         )
     )
-    subject = f"{staged.schema.name}/{staged.source}"
-    outbox.emit(tx, "delivery.published", subject, {**pointer, "rows": staged.rows})
+    outbox.emit(tx, "delivery.published", f"{dataset}/{source}", {**pointer, "rows": rows})
 
 
 def attach(

@@ -33,6 +33,7 @@ __all__ = [
     "access_of",
     "add_organisation",
     "area_polygons",
+    "area_row",
     "authenticate",
     "certificate_access",
     "check_cvr",
@@ -432,7 +433,7 @@ def set_interest_areas(
     """
     if get_organisation(tx.connection, owner_cvr) is None:
         raise NotFound(f"There is no organisation {owner_cvr[:20]}.", hint="Record the owner first.")
-    rows = [_area_row(owner_cvr, InterestArea(*area)) for area in areas]
+    rows = [area_row(owner_cvr, InterestArea(*area)) for area in areas]
     tx.execute(sa.delete(interest_areas).where(interest_areas.c.owner_cvr == owner_cvr))
     if not rows:
         return
@@ -528,7 +529,14 @@ def _aware(moment: datetime) -> datetime:
     return moment
 
 
-def _area_row(owner_cvr: str, area: InterestArea) -> dict[str, Any]:
+def area_row(owner_cvr: str, area: InterestArea) -> dict[str, Any]:
+    """Return an interest area as its record, live.
+
+    Raises
+    ------
+    InvalidInput, InvalidGeometry
+        As in :func:`set_interest_areas`.
+    """
     if not 0 < area.number < 2**31:
         raise InvalidInput("An interest area's number is a positive whole number.")
     valid_from = timestamp(_aware(area.valid_from))
@@ -548,6 +556,7 @@ def _area_row(owner_cvr: str, area: InterestArea) -> dict[str, Any]:
         "polygon": shapely.to_wkb(area.polygon, output_dimension=2, byte_order=1),
         "valid_from": valid_from,
         "valid_to": valid_to,
+        "state": str(AreaState.LIVE),
     }
 
 

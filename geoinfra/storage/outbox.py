@@ -44,6 +44,7 @@ EVENTS = frozenset(
         "answer.overdue",
         "package.ready",
         "package.acknowledged",
+        "area.changed",
         "channel.tested",
         "channel.disabled",
         "work.changed",

@@ -97,6 +97,7 @@ interest_areas = Table(
     Column("contacts", Text, nullable=False, default="{}"),  # JSON: purpose -> {"name", "email", "phone"}
     Column("reviewed_by", Text),
     Column("reviewed_at", Text),
+    Column("proposal", Text),  # JSON: what it shall be like once it is reviewed
     Index("ix_interest_areas_bounds", "min_e", "max_e", "min_n", "max_n", "number"),
 )
 

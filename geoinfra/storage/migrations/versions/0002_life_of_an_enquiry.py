@@ -45,6 +45,7 @@ def _extend_interest_areas() -> None:
         _text("contacts", "{}"),
         _text("reviewed_by"),
         _text("reviewed_at"),
+        _text("proposal"),
     ):
         op.add_column("interest_areas", column)
 
