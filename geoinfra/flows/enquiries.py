@@ -446,7 +446,12 @@ def enquiry(store: Store, access: Access, number: str) -> Enquiry:
 
 
 def list_enquiries(
-    store: Store, access: Access, *, limit: int = 100, status: AnswerStatus | None = None
+    store: Store,
+    access: Access,
+    *,
+    limit: int = 100,
+    status: AnswerStatus | None = None,
+    projects: bool = False,
 ) -> list[Enquiry]:
     """Return the enquiries that `access` may see, newest first.
 
@@ -455,6 +460,8 @@ def list_enquiries(
     status
         Only those with an answer in this state; for an owner his own answer counts. Of the states in which an
         answer is still expected, only enquiries that have not expired, and the one filed first stands first.
+    projects
+        Whether of the parts of a project that `access` may see as one only the first is listed.
     """
     table = schema.enquiries
     wanted, order = _visible(access), (table.c.filed_at.desc(), table.c.number.desc())
@@ -463,9 +470,21 @@ def list_enquiries(
         if not status.final:
             wanted = wanted.where(table.c.valid_to > timestamp(datetime.now(UTC)))
             order = (table.c.filed_at.asc(), table.c.number.asc())
+    if projects:
+        wanted = _first_parts(access, wanted)
     with store.read() as connection:
         numbers = connection.scalars(wanted.order_by(*order).limit(limit)).all()
         return [_for_reader(access, load_enquiry(connection, number)) for number in numbers]
+
+
+def _first_parts(access: Access, wanted: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the first part instead of any part of a project that `access` sees as one."""
+    table = schema.enquiries
+    as_one = sa.true() if access.has(Role.ADMIN) else table.c.organisation == access.organisation
+    matched = table.c.number.in_(wanted)
+    first = sa.func.coalesce(table.c.project, table.c.number)
+    numbers = sa.select(sa.case((as_one, first), else_=table.c.number)).where(matched)
+    return sa.select(table.c.number).where(table.c.number.in_(numbers))
 
 
 def _answered_so(access: Access, status: AnswerStatus) -> sa.Select[Any]:

@@ -32,7 +32,7 @@ from geoinfra.utilities.enquiry import (
     Filer,
     state_of,
 )
-from geoinfra.utilities.filing import filing_of, may_resend, validity
+from geoinfra.utilities.filing import filing_of, may_resend, told, validity
 from geoinfra.utilities.legal_clock import DENMARK, ClockStatus
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "PackageState",
     "Project",
     "answer_row",
+    "area_json",
     "grant_row",
     "load_enquiry",
     "newest_package",
@@ -280,10 +281,11 @@ class Enquiry:
             "kind": str(asked.kind),
             "kind_da": asked.kind.danish,
             "permits_digging": asked.kind.permits_digging,
+            "owners_first": asked.kind.owners_first,
             "filer": str(asked.filer),
             "filed_at": self.filed_at,
             "valid_to": timestamp(self.valid_to),
-            "area": _degrees(asked.polygon),
+            "area": area_json(asked.polygon),
             "area_m2": round(asked.area_m2, 1),
             "period": {"from": asked.period_from.isoformat(), "to": asked.period_to.isoformat()},
             "methods": list(asked.methods),
@@ -324,12 +326,13 @@ class Enquiry:
                 "owners": [answer.to_json() for answer in self.beside],
             },
             "fee_dkk": str(self.fee_dkk),
+            "rules": [rule.to_json() for rule in told(self.request, len(self.parts) or 1)],
             "project": self.project and self.project.to_json(),
             "parts": [
                 {
                     "number": part.number,
                     "state": str(part.state),
-                    "area": _degrees(part.request.polygon),
+                    "area": area_json(part.request.polygon),
                     "area_m2": round(part.request.area_m2, 1),
                     "fee_dkk": str(part.fee_dkk),
                 }
@@ -350,7 +353,7 @@ class Enquiry:
         }
 
 
-def _degrees(polygon: shapely.Polygon) -> Any:
+def area_json(polygon: shapely.Polygon) -> Any:
     """Return a polygon as GeoJSON in longitude and latitude."""
     area = crs.transform_geometry(polygon, "EPSG:25832", "OGC:CRS84")
     return json.loads(shapely.to_geojson(shapely.set_precision(area, 1e-8)))

@@ -15,12 +15,39 @@ import shapely
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import NotFound
-from geoinfra.flows.enquiries import Answer, Enquiry, Project, enquiry
+from geoinfra.flows.enquiries import Answer, Enquiry, Project, enquiry, list_enquiries
 from geoinfra.storage import Store
 from geoinfra.tables import FeatureQuery
 from geoinfra.utilities.areas import joined
+from geoinfra.utilities.enquiry import AnswerStatus
 
-__all__ = ["whole"]
+__all__ = ["list_projects", "project", "whole"]
+
+
+def project(store: Store, access: Access, number: str) -> Enquiry:
+    """Return an enquiry as `access` may see it: who filed it in parts gets them together, an owner his part.
+
+    Raises
+    ------
+    NotFound
+        It does not exist, or `access` may not see it.
+    """
+    found = enquiry(store, access, number)
+    return found if found.project is None else whole(store, access, number)
+
+
+def list_projects(
+    store: Store, access: Access, *, limit: int = 100, status: AnswerStatus | None = None
+) -> list[Enquiry]:
+    """Return the enquiries that `access` may see, newest first; a project is one for him who filed it.
+
+    Parameters
+    ----------
+    status
+        As for :func:`~geoinfra.flows.enquiries.list_enquiries`; of a project any part counts.
+    """
+    found = list_enquiries(store, access, limit=limit, status=status, projects=True)
+    return [one if one.project is None else whole(store, access, one.number) for one in found]
 
 
 def whole(store: Store, access: Access, number: str) -> Enquiry:

@@ -219,19 +219,25 @@ class LateAnswer:
 
 
 def overdue_answers(store: Store, access: Access, *, limit: int = 500) -> list[LateAnswer]:
-    """Return what an owner should have answered, longest overdue first; the administrator sees all owners.
+    """Return the answers that are overdue, longest overdue first.
 
-    Enquiries that have expired are left out.
+    An owner sees what he should have answered, an excavator who is late with his organisation's enquiries,
+    the administrator all. Enquiries that have expired are left out.
 
     Raises
     ------
     NotAllowed
-        `access` is neither an owner nor the administrator.
+        `access` is none of these.
     """
-    access.require(Role.OWNER, Role.ADMIN)
+    access.require(Role.OWNER, Role.EXCAVATOR, Role.ADMIN)
     query = _late()
     if not access.has(Role.ADMIN):
-        query = query.where(schema.answers.c.owner_cvr == access.require_organisation())
+        ours = []
+        if access.has(Role.OWNER):
+            ours.append(schema.answers.c.owner_cvr == access.require_organisation())
+        if access.has(Role.EXCAVATOR):
+            ours.append(schema.enquiries.c.organisation == access.require_organisation())
+        query = query.where(sa.or_(*ours))
     with store.read() as connection:
         return [_late_answer(connection, row) for row in connection.execute(query.limit(limit)).all()]
 

@@ -25,6 +25,7 @@ from geoinfra.utilities.legal_clock import law
 __all__ = [
     "DEFAULT_FORMATS",
     "DIG_METHODS",
+    "MEMBERS",
     "PACKAGE_FORMATS",
     "AnswerStatus",
     "EmergencyGround",
@@ -33,6 +34,7 @@ __all__ = [
     "EnquiryRequest",
     "EnquiryState",
     "Filer",
+    "area_of",
     "state_of",
 ]
 
@@ -295,8 +297,19 @@ class EnquiryRequest:
         return float(self.polygon.area)
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any], *, today: date | None = None) -> EnquiryRequest:
+    def from_document(
+        cls,
+        document: Mapping[str, Any],
+        *,
+        today: date | None = None,
+        polygon: shapely.Polygon | None = None,
+    ) -> EnquiryRequest:
         """Check a request document (see ``docs/reference/http.md``) and return it as a value.
+
+        Parameters
+        ----------
+        polygon
+            The dig area when it is known already, see :func:`area_of`.
 
         Raises
         ------
@@ -308,10 +321,7 @@ class EnquiryRequest:
             The area is above 50 km2.
         """
         _reject_unknown(document)
-        source_crs = crs.parse_crs(_text(document, "crs", 100) or None)
-        polygons = polygons_from_geojson(document.get("area"), source_crs)
-        polygon = polygons[0] if len(polygons) == 1 else areas.merge(polygons)
-        require_area(polygon, LARGEST_AREA_M2)
+        polygon = polygon or area_of(document)
         period = document.get("period")
         if not isinstance(period, Mapping):
             raise _invalid("period", 'Give the period as {"from": "2026-12-01", "to": "2026-12-20"}.')
@@ -340,21 +350,45 @@ class EnquiryRequest:
         )
 
 
-_MEMBERS = {
-    *("area", "crs", "period", "methods", "methods_other", "description", "contact", "formats"),
-    *("kind", "filer", "grounds", "reason", "begun"),
-    *("purpose", "supplies", "depth_m", "own_number", "surroundings_m"),
-}
+def area_of(document: Mapping[str, Any]) -> shapely.Polygon:
+    """Return the dig area of a request document: one polygon, EPSG:25832; several are merged.
+
+    Raises
+    ------
+    InvalidInput
+        The CRS is not known.
+    InvalidGeometry
+        The area breaks a rule, or several polygons do not make one.
+    TooLarge
+        The area is above 50 km2.
+    """
+    source_crs = crs.parse_crs(_text(document, "crs", 100) or None)
+    polygons = polygons_from_geojson(document.get("area"), source_crs)
+    polygon = polygons[0] if len(polygons) == 1 else areas.merge(polygons)
+    require_area(polygon, LARGEST_AREA_M2)
+    return polygon
+
+
+MEMBERS: Final = frozenset(
+    {
+        *("area", "crs", "period", "methods", "methods_other", "description", "contact", "formats"),
+        *("kind", "filer", "grounds", "reason", "begun"),
+        *("purpose", "supplies", "depth_m", "own_number", "surroundings_m"),
+    }
+)
+"""What a request document may hold."""
 
 
 def _reject_unknown(document: Mapping[str, Any]) -> None:
-    unknown = sorted(set(map(str, document)) - _MEMBERS)
+    unknown = sorted(set(map(str, document)) - MEMBERS)
     if unknown:
-        raise _invalid(unknown[0][:60], f"Members are: {', '.join(sorted(_MEMBERS))}.", what="is not known")
+        raise _invalid(unknown[0][:60], f"Members are: {', '.join(sorted(MEMBERS))}.", what="is not known")
 
 
 def _invalid(path: str, hint: str, *, what: str = "is missing or wrong") -> InvalidInput:
-    return InvalidInput(f"'{path}' {what}.", hint=hint, details={"path": path})
+    texts = law()["filing"]["members"]
+    danish = texts.get(path) or texts.get(path.partition(".")[0]) or "Feltet er ukendt."
+    return InvalidInput(f"'{path}' {what}.", hint=hint, details={"path": path, "message_da": danish})
 
 
 def _text(document: Mapping[str, Any], name: str, longest: int) -> str:

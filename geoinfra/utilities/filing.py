@@ -15,13 +15,14 @@ Numbers of the law are data: ``standards/utilities/law/denmark.json``. Days are 
 from __future__ import annotations
 
 import calendar
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from geoinfra.errors import Conflict, InvalidInput
+from geoinfra.utilities.dig_area import MAX_AREA_M2
 from geoinfra.utilities.enquiry import (
     MAX_PERIOD,
     EmergencyGround,
@@ -39,6 +40,7 @@ __all__ = [
     "Filing",
     "Resend",
     "Retention",
+    "Told",
     "Validity",
     "ValidityState",
     "anonymised",
@@ -46,6 +48,7 @@ __all__ = [
     "may_resend",
     "resent",
     "retention",
+    "told",
     "validity",
 ]
 
@@ -91,13 +94,20 @@ class Filing:
         InvalidInput
             It does not; ``details["path"]`` names the member.
         """
-        today = _day(self.filed_at)
-        _require_period(self, today)
-        if self.kind.needs_reason:
-            _require_emergency(self, today)
-        elif self.reason or self.grounds or self.begun:
-            raise _wrong("kind", f"Reason, grounds and begun belong to emergencies, not to '{self.kind}'.")
+        for broken in self.broken_rules():
+            raise broken
         return self
+
+    def broken_rules(self) -> list[InvalidInput]:
+        """Return what the filing breaks of the rules of its kind; each in Danish too, as ``message_da``."""
+        today = _day(self.filed_at)
+        found = list(_broken_of_period(self, today))
+        if self.kind.needs_reason:
+            found += _broken_of_emergency(self, today)
+        elif self.reason or self.grounds or self.begun:
+            text = f"Reason, grounds and begun belong to emergencies, not to '{self.kind}'."
+            found.append(_wrong("not-an-emergency", "kind", text))
+        return found
 
 
 def filing_of(request: EnquiryRequest, number: str, filed_at: datetime, *, original: str = "") -> Filing:
@@ -124,8 +134,9 @@ def filing_of(request: EnquiryRequest, number: str, filed_at: datetime, *, origi
     )
 
 
-def _wrong(path: str, message: str, hint: str = "") -> InvalidInput:
-    return InvalidInput(message, hint=hint, details={"path": path})
+def _wrong(code: str, path: str, message: str, hint: str = "", **values: object) -> InvalidInput:
+    danish = law()["filing"]["refused"][code]["da"].format(**values)
+    return InvalidInput(message, hint=hint, details={"path": path, "rule": code, "message_da": danish})
 
 
 def _day(moment: datetime) -> date:
@@ -135,35 +146,77 @@ def _day(moment: datetime) -> date:
     return moment.astimezone(DENMARK).date()
 
 
-def _require_period(filing: Filing, today: date) -> None:
+def _broken_of_period(filing: Filing, today: date) -> Iterator[InvalidInput]:
     start, end = filing.period_from, filing.period_to
     if end < start:
-        raise _wrong("period", "The period must not end before it starts.")
+        yield _wrong("period-reversed", "period", "The period must not end before it starts.")
     if end - start > MAX_PERIOD:
-        raise _wrong("period", f"The period may last {MAX_PERIOD.days} days at most.")
-    if filing.kind.start_may_be_past or filing.original_number:
-        return
-    if start < today:
-        raise _wrong(
+        days = MAX_PERIOD.days
+        yield _wrong("period-too-long", "period", f"The period may last {days} days at most.", days=days)
+    if start < today and not filing.kind.start_may_be_past and not filing.original_number:
+        yield _wrong(
+            "start-passed",
             "period.from",
             f"The start {start} has passed; today is {today}.",
             "Only an emergency may be filed after the digging began.",
+            start=_da(start),
+            today=_da(today),
         )
 
 
-def _require_emergency(filing: Filing, today: date) -> None:
+def _broken_of_emergency(filing: Filing, today: date) -> Iterator[InvalidInput]:
     if not filing.grounds:
-        known = ", ".join(EmergencyGround)
-        raise _wrong("grounds", "An emergency needs a ground of the law.", f"Give at least one of: {known}.")
+        hint = f"Give at least one of: {', '.join(EmergencyGround)}."
+        yield _wrong("ground-missing", "grounds", "An emergency needs a ground of the law.", hint)
     if not filing.reason.strip():
-        raise _wrong("reason", "An emergency needs a reason.", "Say what broke, and why it cannot wait.")
+        hint = "Say what broke, and why it cannot wait."
+        yield _wrong("reason-missing", "reason", "An emergency needs a reason.", hint)
     most = int(law()["emergency"]["start_at_most_days_ago"])
     if today - filing.period_from > timedelta(days=most):
-        raise _wrong("period.from", f"An emergency is filed at most {most} days after its start.")
+        text = f"An emergency is filed at most {most} days after its start."
+        yield _wrong("emergency-too-late", "period.from", text, days=most)
     if filing.period_from > today:
-        raise _wrong("period.from", "What starts later can wait: file a planned enquiry.")
+        yield _wrong("can-wait", "period.from", "What starts later can wait: file a planned enquiry.")
     if filing.period_from < today and not filing.begun:
-        raise _wrong("begun", "The start has passed: state that the digging has begun or taken place.")
+        text = "The start has passed: state that the digging has begun or taken place."
+        yield _wrong("begun-missing", "begun", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A rule that the filer is told; it refuses nothing."""
+
+    code: str
+    da: str
+    en: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return it JSON-ready."""
+        return {"code": self.code, "da": self.da, "en": self.en}
+
+
+def told(request: EnquiryRequest, parts: int = 1) -> tuple[Told, ...]:
+    """Return the rules that one who files this must know.
+
+    Parameters
+    ----------
+    parts
+        How many enquiries the area is filed as.
+    """
+    codes = [str(request.kind)] if request.kind is not EnquiryKind.PLANNED else []
+    if request.kind.permits_digging:
+        codes.append("wait-for-all" if request.filer.must_ask else "private")
+    codes += ["split"] * (parts > 1) + ["surroundings"] * (request.surroundings_m > 0)
+    texts, limit = law()["filing"]["told"], int(MAX_AREA_M2)
+    values = {"parts": parts, "distance": f"{request.surroundings_m:g}"}
+    return tuple(
+        Told(
+            code,
+            texts[code]["da"].format(limit=f"{limit:,}".replace(",", "."), **values),
+            texts[code]["en"].format(limit=f"{limit:,}", **values),
+        )
+        for code in codes
+    )
 
 
 # ------------------------------------------------------------------------------------------------- re-send

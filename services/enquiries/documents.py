@@ -25,6 +25,7 @@ _EXAMPLE_AREA = {  # on the main street of the sample town, EPSG:25832 metres
     ],
 }
 
+_AREA_ALONE = {"area": {"summary": "The area alone", "value": {"area": _EXAMPLE_AREA, "crs": "EPSG:25832"}}}
 _EXAMPLE_ANSWER = """<?xml version="1.0" encoding="UTF-8"?>
 <ler:Graveforespoergselssvar xmlns:ler="http://data.gov.dk/schemas/LER/2/gml"
     xmlns:gml="http://www.opengis.net/gml/3.2" xmlns:xlink="http://www.w3.org/1999/xlink"
@@ -51,16 +52,36 @@ class ContactDocument(BaseModel):
 
 
 class EnquiryDocument(BaseModel):
-    """A dig enquiry to file."""
+    """A dig enquiry to file; to preview one, `area` suffices."""
 
-    area: dict[str, Any] = Field(description="One GeoJSON Polygon, at most 250,000 m2")
+    area: dict[str, Any] | list[dict[str, Any]] = Field(
+        description="A GeoJSON Polygon, or several (MultiPolygon, list) that make one; at most 50 km2. Above"
+        " 250,000 m2 it is filed in parts"
+    )
     crs: str = Field("CRS84", description="CRS of the area: CRS84 or EPSG:25832 among others")
+    kind: Literal["planned", "emergency", "planning"] = Field(
+        "planned",
+        description="`emergency`: urgent repair; `planning`: never for digging, owners are not asked",
+    )
+    filer: Literal["professional", "private"] = "professional"
     period: PeriodDocument
     methods: list[str] = Field(description="LER graveart numbers; 6 is an excavator (gravemaskine)")
-    methods_other: str = ""
+    methods_other: str = Field("", description="What method 99 is")
     description: str = ""
     contact: ContactDocument
     formats: list[Literal["gml", "gpkg", "geojson", "html", "dxf"]] | None = None
+    grounds: list[Literal["getting-worse", "waste", "danger-to-life", "environment"]] = Field(
+        default=[], description="Of an emergency: why it cannot wait"
+    )
+    reason: str = Field("", description="Of an emergency: what broke, in the filer's words")
+    begun: bool = Field(default=False, description="Of an emergency: digging has begun or taken place")
+    purpose: str = Field("99", description="LER formaal number")
+    supplies: list[str] = Field(default=[], description="LER forsyningsart numbers of what will be laid")
+    depth_m: float | None = Field(None, gt=0, le=200, description="How deep will be dug")
+    own_number: str = Field("", description="The filer's own number of the work")
+    surroundings_m: float = Field(
+        0, ge=0, le=1000, description="Owners up to this far beside the area are named, not asked"
+    )
 
 
 class FindingDocument(BaseModel):
@@ -123,15 +144,14 @@ def describe(openapi: dict[str, Any], today: date) -> None:
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     openapi["security"] = [{}, {"token": []}]
     _describe_check(openapi["paths"]["/api/utilities/check"]["post"])
-    openapi["paths"]["/api/enquiries"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": _REFERENCE.format(model=EnquiryDocument.__name__)},
-                "example": _example(today),
-            }
-        },
-    }
+    examples = _examples(today)
+    reference = {"$ref": _REFERENCE.format(model=EnquiryDocument.__name__)}
+    for path, shown in (("/api/enquiries", examples), ("/api/enquiries/preview", examples | _AREA_ALONE)):
+        content = {"schema": reference, "examples": shown}
+        openapi["paths"][path]["post"]["requestBody"] = {
+            "required": True,
+            "content": {"application/json": content},
+        }
 
 
 def _describe_check(operation: dict[str, Any]) -> None:
@@ -149,13 +169,32 @@ def _describe_check(operation: dict[str, Any]) -> None:
     }
 
 
-def _example(today: date) -> dict[str, Any]:
+def _examples(today: date) -> dict[str, Any]:
+    """Return a filing of each kind that can be sent as it is."""
     start, end = today + timedelta(days=1), today + timedelta(days=15)
-    return {
+    planned = {
         "area": _EXAMPLE_AREA,
         "crs": "EPSG:25832",
+        "kind": "planned",
         "period": {"from": start.isoformat(), "to": end.isoformat()},
         "methods": ["6"],
         "description": "Ny stikledning",
         "contact": {"name": "Karen Graver", "email": "karen@example.dk", "phone": "+4512345678"},
+        "depth_m": 1.2,
+        "own_number": "2026-117",
+        "surroundings_m": 25,
+    }
+    emergency = {
+        **planned,
+        "kind": "emergency",
+        "period": {"from": today.isoformat(), "to": end.isoformat()},
+        "grounds": ["getting-worse", "waste"],
+        "reason": "Sprunget vandledning",
+        "begun": True,
+    }
+    planning = {**planned, "kind": "planning", "description": "Ny cykelsti"}
+    return {
+        "planned": {"summary": "A planned dig", "value": planned},
+        "emergency": {"summary": "Urgent repair that has begun", "value": emergency},
+        "planning": {"summary": "For planning: not for digging", "value": planning},
     }

@@ -27,9 +27,12 @@ from geoinfra.flows.enquiries import (
     PackageState,
     enquiry,
     file_enquiry,
-    list_enquiries,
     package_state,
+    resend_enquiry,
 )
+from geoinfra.flows.enquiry_preview import preview_enquiry
+from geoinfra.flows.projects import list_projects, project, whole
+from geoinfra.flows.reminders import overdue_answers
 from geoinfra.presentation.check_report import page_policy, report_html
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import list_organisations
@@ -45,6 +48,7 @@ __all__ = ["router"]
 router = APIRouter()
 _POLL_S = 0.015
 _CHECKED = Limits(max_bytes=1024**3, max_zip_bytes=2 * 1024**3)  # a thread is held while one is read
+_PREVIEWS = CapacityLimiter(2)
 _CHECKS = CapacityLimiter(2)  # further checks wait, so that other requests have threads left
 
 
@@ -106,18 +110,56 @@ async def post_enquiry(
 ) -> Response:
     """File a dig enquiry. Hosted owners answer at once; the package follows within seconds.
 
-    Send an `Idempotency-Key` to be able to repeat the call safely after a broken connection.
+    Send an `Idempotency-Key` to be able to repeat the call safely after a broken connection. An area above
+    250,000 m2 is filed in parts that share a package: the answer is the whole project.
     """
     access.require(Role.EXCAVATOR)
     document = await _document(request)
     filed = await run_in_threadpool(_file, store, access, document, idempotency_key)
+    return _filed(filed)
+
+
+def _filed(filed: Enquiry) -> Response:
     return PrivateJson(filed.to_json(), 201, {"Location": f"/api/enquiries/{filed.number}"})
 
 
 def _file(store: Store, access: Access, document: dict[str, Any], key: str | None) -> Enquiry:
-    filed = file_enquiry(store, access, document, key=key)
-    store.audit.append("enquiry.filed", access, filed.number, {"area_m2": round(filed.request.area_m2, 1)})
+    filed = whole(store, access, file_enquiry(store, access, document, key=key).number)
+    facts = {
+        "area_m2": round(filed.request.area_m2, 1),
+        "kind": str(filed.request.kind),
+        "parts": len(filed.numbers),
+    }
+    store.audit.append("enquiry.filed", access, filed.number, facts)
     return filed
+
+
+@router.post("/api/enquiries/preview", tags=["Dig enquiries"], summary="See what filing would mean")
+async def post_preview(request: Request, store: StoreOf, access: AccessOf) -> Response:
+    """Tell parts, fee, rules and deadlines of an enquiry; the document is that of filing, of which the area
+    suffices. Nothing is stored."""
+    access.require(Role.EXCAVATOR)
+    document = await _document(request)
+    preview = await to_thread.run_sync(preview_enquiry, store, access, document, limiter=_PREVIEWS)
+    return PrivateJson(preview.to_json())
+
+
+@router.post(
+    "/api/enquiries/{number}/resend", status_code=201, tags=["Dig enquiries"], summary="Send an enquiry again"
+)
+def post_resend(
+    number: str,
+    store: StoreOf,
+    access: AccessOf,
+    idempotency_key: Annotated[str | None, Header(max_length=100)] = None,
+) -> Response:
+    """File the same dig again under a new number, free: owners tell what they have now.
+
+    Of a project all parts are sent again. `resend.allowed` of the enquiry tells whether it may be.
+    """
+    again = whole(store, access, resend_enquiry(store, access, number, key=idempotency_key).number)
+    store.audit.append("enquiry.resent", access, again.number, {"original": again.original})
+    return _filed(again)
 
 
 @router.get("/api/enquiries", tags=["Dig enquiries"], summary="List the enquiries you may see")
@@ -129,27 +171,47 @@ def get_enquiries(
 ) -> Response:
     """Newest first: an excavator sees his own, an owner those that concern him, an administrator all.
 
-    With `status=waiting` an owner gets the enquiries that he must still answer, the oldest first.
+    With `status=waiting` an owner gets the enquiries that he must still answer, the oldest first. A project
+    is one for him who filed it; an owner sees the parts that concern him.
     """
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
-    found = list_enquiries(store, access, limit=limit, status=status)
+    found = list_projects(store, access, limit=limit, status=status)
     return PrivateJson({"items": [item.to_json() for item in found]})
+
+
+@router.get("/api/late-answers", tags=["Dig enquiries"], summary="List the answers that are overdue")
+def get_late_answers(
+    store: StoreOf, access: AccessOf, limit: Annotated[int, Query(ge=1, le=500)] = 100
+) -> Response:
+    """Longest overdue first, with telephone and mail of the owner: an excavator sees who is late with his
+    enquiries, an owner what he is late with, an administrator all."""
+    late = overdue_answers(store, access, limit=limit)
+    return PrivateJson({"items": [answer.to_json() for answer in late]})
 
 
 @router.get("/api/enquiries/{number}", tags=["Dig enquiries"], summary="Read one enquiry")
 async def get_enquiry(
-    number: str, store: StoreOf, access: AccessOf, wait_s: Annotated[float, Query(ge=0, le=30)] = 0
+    number: str,
+    store: StoreOf,
+    access: AccessOf,
+    wait_s: Annotated[float, Query(ge=0, le=30)] = 0,
+    whole: Annotated[bool, Query(description="For its filer: the project, not the part.")] = True,
 ) -> Response:
-    """With `wait_s` the answer waits that many seconds at most until the package is ready or has failed."""
+    """With `wait_s` the answer waits that many seconds at most until the package is ready or has failed.
+
+    Who filed a large area in parts gets the whole project under the number of any part; with `whole=false`
+    that part alone. An owner always gets the part, with his own answer.
+    """
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
+    read = project if whole else enquiry
     deadline = time.monotonic() + wait_s
-    found = await run_in_threadpool(enquiry, store, access, number)
+    found = await run_in_threadpool(read, store, access, number)
     state = found.package_state
     while state is PackageState.BUILDING and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_S)
         state = await run_in_threadpool(package_state, store, number)
     if state is not found.package_state:
-        found = await run_in_threadpool(enquiry, store, access, number)
+        found = await run_in_threadpool(read, store, access, number)
     return PrivateJson(found.to_json())
 
 
@@ -160,7 +222,7 @@ def post_package_link(number: str, store: StoreOf, access: AccessOf, security: S
     found = enquiry(store, access, number)
     if found.organisation != access.organisation or found.package is None:
         raise NotFound("There is no package yet.", hint="Ask again with wait_s until package.ready is true.")
-    name = f"Ledningspakke_{number}.zip"
+    name = f"Ledningspakke_{found.project.number if found.project else number}.zip"
     href, link = security.sign_link(found.package.blob, name, access)
     store.audit.append("package.linked", access, number, {"sequence": found.package.sequence})
     return PrivateJson({"href": href, "name": name, "expires_at": link.expires, **found.package.to_json()})

@@ -25,11 +25,12 @@ def openapi(demo_server: str) -> dict[str, Any]:
     return document
 
 
-@pytest.fixture
-def example(openapi: dict[str, Any]) -> dict[str, Any]:
-    """The example of filing an enquiry."""
+@pytest.fixture(params=["planned", "emergency", "planning"])
+def example(request: pytest.FixtureRequest, openapi: dict[str, Any]) -> dict[str, Any]:
+    """The example of filing an enquiry of each kind."""
     body = openapi["paths"]["/api/enquiries"]["post"]["requestBody"]["content"]["application/json"]
-    document: dict[str, Any] = body["example"]
+    document: dict[str, Any] = body["examples"][request.param]["value"]
+    assert document["kind"] == request.param
     return document
 
 
@@ -64,6 +65,7 @@ def test_the_example_is_filed_as_it_is(deployment: Deployment, example: dict[str
     answer = httpx.post(f"{deployment.url}/api/enquiries", json=example, headers=token, timeout=30)
     assert answer.status_code == 201, answer.text
     assert answer.json()["period"] == example["period"]
+    assert answer.json()["kind"] == example["kind"]
 
 
 def test_the_documents_page_runs_no_inline_script(demo_server: str) -> None:
