@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 import shapely
 
+from geoinfra import crs
 from geoinfra.tables import FeatureBatch
 
 __all__ = ["Change", "Differences", "Standing", "differences"]
@@ -38,6 +39,8 @@ class Change:
         Whether the geometry differs at all.
     position
         Easting and northing of a point of it, EPSG:25832.
+    shape, shape_before
+        Its geometry, and of a changed one that is reshaped the geometry it had, EPSG:25832.
     """
 
     feature_id: str
@@ -50,9 +53,18 @@ class Change:
     raised_m: float | None = None
     reshaped: bool = False
     position: tuple[float, float] | None = None
+    shape: shapely.Geometry | None = field(default=None, repr=False, compare=False)
+    shape_before: shapely.Geometry | None = field(default=None, repr=False, compare=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the change; members that say nothing are left out."""
+    def to_json(self, *, geometry: bool = False) -> dict[str, Any]:
+        """Return the change; members that say nothing are left out.
+
+        Parameters
+        ----------
+        geometry
+            Whether to tell the shapes too, as GeoJSON in longitude and latitude.
+        """
+        shapes = (self.shape, self.shape_before) if geometry else (None, None)
         told: dict[str, Any] = {
             "feature_id": self.feature_id,
             "feature_class": self.feature_class,
@@ -64,6 +76,8 @@ class Change:
             "raised_m": self.raised_m,
             "reshaped": self.reshaped,
             "position": self.position and [round(c, 2) for c in self.position],
+            "geometry": _geojson(shapes[0]),
+            "geometry_before": _geojson(shapes[1]),
         }
         return {name: value for name, value in told.items() if value not in (None, "", {}, False)}
 
@@ -99,13 +113,13 @@ class Differences:
         """Whether nothing differs."""
         return not (self.added or self.removed or self.changed or self.owners)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return counts and every difference, JSON-ready."""
+    def to_json(self, *, geometry: bool = False) -> dict[str, Any]:
+        """Return counts and every difference, JSON-ready; see :meth:`Change.to_json`."""
         lists = {"added": self.added, "removed": self.removed, "changed": self.changed}
         return {
             "counts": {**{name: len(found) for name, found in lists.items()}, "unchanged": self.unchanged},
             "owners": [one.to_json() for one in self.owners],
-            **{name: [one.to_json() for one in found] for name, found in lists.items()},
+            **{name: [one.to_json(geometry=geometry) for one in found] for name, found in lists.items()},
         }
 
 
@@ -175,7 +189,15 @@ def _told(feature_id: str, place: _Place, **more: Any) -> Change:
     columns = batch.columns
     names = ("feature_class", "supply", "hazard", "owner_cvr")
     feature_class, supply, hazard, owner = (str(columns[name][row] or "") for name in names)
+    more["shape"] = shape if spot else None
     return Change(feature_id, feature_class, supply, hazard, owner, position=spot, **more)
+
+
+def _geojson(shape: shapely.Geometry | None) -> Any:
+    if shape is None or not np.isfinite(shapely.get_coordinates(shape)).all():
+        return None
+    lon_lat = crs.transform_geometry(shapely.force_2d(shape), "EPSG:25832", "OGC:CRS84")
+    return orjson.loads(shapely.to_geojson(shapely.transform(lon_lat, lambda c: np.round(c, 8))))
 
 
 def _shape(place: _Place) -> shapely.Geometry | None:
@@ -191,7 +213,8 @@ def _changed(feature_id: str, before: _Place, after: _Place) -> Change | None:
     reshaped, moved, raised = _moved(before, after)
     if not attributes and not reshaped and raised is None:
         return None
-    return _told(feature_id, after, attributes=attributes, reshaped=reshaped, moved_m=moved, raised_m=raised)
+    told = {"attributes": attributes, "reshaped": reshaped, "moved_m": moved, "raised_m": raised}
+    return _told(feature_id, after, **told, shape_before=_shape(before) if reshaped else None)
 
 
 def _attributes(before: _Place, after: _Place) -> dict[str, tuple[Any, Any]]:

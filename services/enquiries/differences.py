@@ -27,6 +27,7 @@ def get_differences(
     access: AccessOf,
     first: Annotated[int, Query(alias="from", ge=1, le=1_000_000, description="Number of a package")],
     second: Annotated[int, Query(alias="to", ge=1, le=1_000_000, description="Number of a later one")],
+    geometry: Annotated[bool, Query(description="Whether to tell the geometries too, as GeoJSON")] = False,
 ) -> Response:
     """Return which lines were added, removed and changed, how far they moved, and whose answer changed.
 
@@ -35,4 +36,4 @@ def get_differences(
     access.require(Role.EXCAVATOR)
     found = package_differences(store, access, number, first, second)
     store.audit.append("package.compared", access, number, {"from": first, "to": second})
-    return PrivateJson({"number": number, "from": first, "to": second, **found.to_json()})
+    return PrivateJson({"number": number, "from": first, "to": second, **found.to_json(geometry=geometry)})

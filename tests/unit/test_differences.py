@@ -80,6 +80,23 @@ def test_a_moved_line_tells_how_far(moved: shapely.LineString, by_m: float | Non
     assert (change.reshaped, change.moved_m) == (True, by_m)
 
 
+def test_shapes_are_told_when_asked_for_in_longitude_and_latitude() -> None:
+    from pyproj import Transformer
+
+    moved = line((0, 3), (10, 3))
+    (change,) = compared(("el.1", {}, moved, [1.0, 1.0])).changed
+    assert "geometry" not in change.to_json()
+    told = change.to_json(geometry=True)
+    transform = Transformer.from_crs("EPSG:25832", "EPSG:4258", always_xy=True).transform
+    for name, shape in (("geometry", moved), ("geometry_before", BASE[2])):
+        assert told[name]["type"] == "LineString"
+        expected = [transform(*position) for position in shape.coords]
+        for found, wanted in zip(told[name]["coordinates"], expected, strict=True):
+            assert found == pytest.approx(wanted, abs=2e-8)
+    (lost,) = compared(("el.1", {}, None, None)).changed
+    assert "geometry" not in lost.to_json(geometry=True)
+
+
 def test_a_changed_height_is_a_change() -> None:
     (change,) = compared(("el.1", {}, BASE[2], [1.0, 1.25])).changed
     assert (change.reshaped, change.raised_m) == (False, 0.25)
