@@ -43,6 +43,7 @@ _NOTIFIED: Mapping[str, tuple[Part, ...]] = {
     "package.ready": (Part.FILER,),
     "package.acknowledged": (Part.FILER,),
     "delivery.published": (Part.OWNER,),
+    "area.changed": (Part.OWNER, Part.ADMIN),
     "channel.disabled": (Part.HOLDER, Part.ADMIN),
 }
 _SHOWN: Mapping[str, tuple[Part, ...]] = {
@@ -59,7 +60,10 @@ DEFAULT_EVENTS = CHOOSABLE - {"answer.stored", "package.acknowledged", "delivery
 """Events of a channel that chooses none: those after which somebody has to do something."""
 
 _TOLD = frozenset(
-    {"number", "owner_cvr", "status", "sequence", "version", "complete", "due_at", "rows", "delivery_id"}
+    {
+        *("number", "owner_cvr", "status", "sequence", "version", "complete", "due_at"),
+        *("rows", "delivery_id", "area", "state"),
+    }
 )
 _ENQUIRIES = ("enquiry.", "answer.", "package.")
 _UTILITY_DELIVERIES = "utility-features/"
@@ -90,8 +94,14 @@ def announcement(event: Event, address: str) -> dict[str, Any]:
         "subject": event.subject,
         "timestamp": event.created_at,
         "data": data,
-        "link": f"{address}/api/enquiries/{event.subject}" if _of_enquiry(event) else address,
+        "link": _link(event, address),
     }
+
+
+def _link(event: Event, address: str) -> str:
+    if event.event == "area.changed":
+        return f"{address}/api/owners/{event.subject}/areas"
+    return f"{address}/api/enquiries/{event.subject}" if _of_enquiry(event) else address
 
 
 def page_of(event: Event, address: str) -> str:
@@ -122,7 +132,7 @@ def _concerned(
             case Part.HOLDER:
                 return (event.payload.get("organisation"),)
             case Part.ADMIN:
-                return admins
+                return admins if event.payload.get("state") in (None, "review") else ()  # of areas: to review
 
     found: list[Concerned] = []
     for event in events:
@@ -136,6 +146,8 @@ def _concerned(
 
 
 def _owner(event: Event, owners: Mapping[str, frozenset[str]]) -> str | None:
+    if event.event == "area.changed":
+        return event.subject
     if event.event == "delivery.published":
         open_layer = not event.subject.startswith(_UTILITY_DELIVERIES)
         return None if open_layer else event.subject.removeprefix(_UTILITY_DELIVERIES)

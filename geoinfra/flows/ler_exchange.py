@@ -20,20 +20,19 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import Conflict, DataRefused, InvalidInput, NotFound, TooLarge
-from geoinfra.flows import answers
+from geoinfra.errors import Conflict, DataRefused, InvalidGeometry, InvalidInput, NotFound, TooLarge
+from geoinfra.flows import answers, owners
 from geoinfra.flows.damages import store_damage
 from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
 from geoinfra.flows.package_jobs import lock_enquiry
 from geoinfra.flows.projects import whole
-from geoinfra.storage import Store, outbox, schema
-from geoinfra.storage.organisations import AreaState, area_polygons, get_organisation
-from geoinfra.storage.records import Transaction, now, timestamp
+from geoinfra.storage import Store, interest_areas, outbox, schema
+from geoinfra.storage.organisations import AreaState, InterestArea, area_polygons, get_organisation
+from geoinfra.storage.records import now, timestamp
 from geoinfra.utilities.check import check_file
 from geoinfra.utilities.enquiry import AnswerStatus, EnquiryState
 from geoinfra.utilities.formats import request
 from geoinfra.utilities.formats.intake import Limits
-from geoinfra.utilities.formats.interest_area import InterestAreaNotice
 from geoinfra.utilities.formats.ler_join import join_answers
 from geoinfra.utilities.ler_api import PackageStatus, Refusal, package_status
 from geoinfra.utilities.ler_api.damage import damage_report, refusal
@@ -65,19 +64,6 @@ MOST_LISTED: Final = 200
 _KEPT: Final = timedelta(days=30)
 _LOST: Final = timedelta(minutes=10)
 _PARTS: Final = Limits(max_bytes=64 * 1024**2, max_zip_bytes=256 * 1024**2)
-_SUPPLIES: Final = {
-    "1": "telecom",
-    "2": "telecom",
-    "3": "water",
-    "4": "district-heating",
-    "5": "electricity",
-    "6": "oil",
-    "7": "gas",
-    "8": "sewer",
-    "9": "sewer",
-    "10": "duct",
-    "99": "other",
-}
 
 
 # --- Exchanges: a call is done once
@@ -684,10 +670,9 @@ def report_damage(store: Store, access: Access, document: Mapping[str, Any]) -> 
 
 
 def register_interest_area(store: Store, access: Access, gml: bytes, number: int | None) -> int:
-    """Register an interest area of an owner for review, or change one; return its number.
+    """Propose an interest area of an owner and send it to review, or the change of one; return its number.
 
-    A new or changed area is asked about once the operator has accepted it. A live area stays as it is: its
-    change gets a number of its own and waits beside it, so that the owner does not stop being asked.
+    A live area stays as it is, and is asked about, until its change is accepted.
 
     Parameters
     ----------
@@ -702,72 +687,27 @@ def register_interest_area(store: Store, access: Access, gml: bytes, number: int
         A code of LER's family 27.
     """
     access.require(Role.OWNER)
-    owner, notice = access.require_organisation(), interest_area(gml)
-    stored, table = _area_row(notice), schema.interest_areas
-    with store.begin() as tx:
-        state = None if number is None else _changeable(tx, owner, number, notice)
-        if number is None or state is AreaState.LIVE:
-            number = _next_area(tx)
-            tx.execute(sa.insert(table).values(number=number, owner_cvr=owner, valid_from=now(), **stored))
-        else:
-            tx.execute(sa.update(table).where(table.c.number == number).values(**stored))
-        tx.commit()
-    return number
+    owner = access.require_organisation()
+    area, contacts = owners.area_from_notice(interest_area(gml))
+    if number is not None:
+        _require_other(store, owner, number, area, contacts)
+    try:
+        return owners.submit_area(store, access, owner, area, contacts, number).area.number
+    except (InvalidInput, InvalidGeometry) as error:
+        raise Refusal("27-300", ("", f"{error.message} {error.hint}".strip())) from error
 
 
-def _changeable(tx: Transaction, owner: str, number: int, notice: InterestAreaNotice) -> AreaState:
-    """Return the state of an area that its owner changes."""
-    table = schema.interest_areas.c
-    row = tx.connection.execute(sa.select(schema.interest_areas).where(table.number == number)).one_or_none()
-    if row is None:
+def _require_other(
+    store: Store, owner: str, number: int, area: InterestArea, contacts: Mapping[str, Any]
+) -> None:
+    """Raise unless the area is the owner's and is changed by what is told."""
+    with store.read() as connection:
+        record = interest_areas.get_area(connection, number)
+    if record is None or record.state is AreaState.RETIRED:
         raise Refusal("27-400")
-    if row.owner_cvr != owner:
+    if record.owner_cvr != owner:
         raise Refusal("27-410")
-    waiting = tx.connection.execute(
-        sa.select(schema.interest_areas).where(
-            table.owner_cvr == owner, table.state == str(AreaState.REVIEW), table.number != number
-        )
-    )
-    if any(_is_same(one, notice) for one in [row, *waiting]):
+    known = record.proposal or record  # what is proposed already takes the place of what is live
+    same = (set(known.area.supply_types), known.contacts) == (set(area.supply_types), contacts)
+    if same and shapely.equals(known.area.polygon, area.polygon):
         raise Refusal("27-420")
-    return AreaState(row.state)
-
-
-def _is_same(row: sa.Row[Any], notice: InterestAreaNotice) -> bool:
-    told = _area_row(notice)
-    if row.supply_types != told["supply_types"] or row.contacts != told["contacts"]:
-        return False
-    return bool(shapely.equals(shapely.from_wkb(row.polygon), shapely.from_wkb(notice.polygon)))
-
-
-def _area_row(notice: InterestAreaNotice) -> dict[str, Any]:
-    polygon = shapely.from_wkb(notice.polygon)
-    min_e, min_n, max_e, max_n = polygon.bounds
-    mail = notice.contact_person or notice.contact_address
-    contacts = {"answers": {"name": "", "email": mail, "phone": ""}} if mail else {}
-    return {
-        "supply_types": json.dumps(sorted({_SUPPLIES[one] for one in notice.supplies})),
-        "min_e": min_e,
-        "min_n": min_n,
-        "max_e": max_e,
-        "max_n": max_n,
-        "polygon": shapely.to_wkb(polygon, output_dimension=2, byte_order=1),
-        "state": str(AreaState.REVIEW),
-        "contacts": json.dumps(contacts),
-    }
-
-
-def _next_area(tx: Transaction) -> int:
-    """Return the next free number of an interest area; callers follow each other."""
-    table, areas = schema.counters, schema.interest_areas.c
-    ours = table.c.name == "interest-area"
-    taken = tx.connection.scalar(sa.select(sa.func.max(areas.number))) or 0
-    counted = tx.connection.scalar(
-        sa.update(table).where(ours).values(value=table.c.value + 1).returning(table.c.value)
-    )
-    if counted is None:
-        tx.execute(sa.insert(table).values(name="interest-area", value=taken + 1))
-        return int(taken) + 1
-    following = max(int(counted), int(taken) + 1)
-    tx.execute(sa.update(table).where(ours).values(value=following))
-    return following

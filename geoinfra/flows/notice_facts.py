@@ -32,6 +32,11 @@ def facts_of(
             event.event, False, event.subject, link, owner=_name(connection, channel.organisation),
             features=event.payload.get("rows"),
         )  # fmt: skip
+    if event.event == "area.changed":
+        return NoticeFacts(
+            event.event, False, str(event.payload["area"]), link, owner=_name(connection, event.subject),
+            area_state=event.payload["state"],
+        )  # fmt: skip
     answers = _answers(connection, event.subject)
     if Part.FILER in parts:
         return _for_filer(connection, event, answers, link)

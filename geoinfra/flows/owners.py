@@ -44,6 +44,7 @@ __all__ = [
     "propose_areas",
     "read_interest_areas",
     "step_area",
+    "submit_area",
     "submit_notice",
 ]
 
@@ -159,8 +160,33 @@ def submit_notice(
         As in :func:`propose_areas`.
     """
     _require_own(access, owner_cvr)
-    notice = read_interest_area(source)
-    (made,) = _propose(store, access, owner_cvr, [(number, *area_from_notice(notice))], True)
+    return submit_area(store, access, owner_cvr, *area_from_notice(read_interest_area(source)), number)
+
+
+def submit_area(
+    store: Store,
+    access: Access,
+    owner_cvr: str,
+    area: InterestArea,
+    contacts: Mapping[str, Any],
+    number: int | None = None,
+) -> AreaRecord:
+    """Propose one interest area and send it to review.
+
+    Parameters
+    ----------
+    area
+        Its own number is not looked at.
+    number
+        Of the area to change; a new one without.
+
+    Raises
+    ------
+    NotAllowed, NotFound, InvalidInput, InvalidGeometry, Conflict
+        As in :func:`propose_areas`.
+    """
+    _require_own(access, owner_cvr)
+    (made,) = _propose(store, access, owner_cvr, [(number, area, contacts)], True)
     return made
 
 
@@ -191,6 +217,8 @@ def _propose(
             proposal = AreaProposal(area._replace(number=number), contacts, access.principal, submit)
             interest_areas.propose_area(tx, owner_cvr, proposal)
             numbers.append(number)
+            if submit:
+                _tell(tx, owner_cvr, number, "review")
         store.audit.record(tx, "area.proposed", access, owner_cvr, {"numbers": numbers, "submitted": submit})
         tx.commit()
     with store.read() as connection:
@@ -229,11 +257,25 @@ def _require_own(access: Access, owner_cvr: str) -> None:
 # --- Steps
 
 
-def step_area(store: Store, access: Access, owner_cvr: str, number: int, step: AreaStep) -> AreaRecord | None:
+def step_area(
+    store: Store,
+    access: Access,
+    owner_cvr: str,
+    number: int,
+    step: AreaStep,
+    *,
+    revision: str | None = None,
+) -> AreaRecord | None:
     """Take an interest area one step on in its life, and return it; ``None`` when it is no more.
 
-    A draft is submitted; another person than who proposed it, or the administrator, accepts or rejects it; a
-    live area is retired. What was rejected is forgotten, and the live area under it stays.
+    A draft is submitted; another person than who proposed it, or the administrator, accepts it; each of them
+    rejects it, and so does who takes it back; a live area is retired. What was rejected is forgotten, and the
+    live area under it stays.
+
+    Parameters
+    ----------
+    revision
+        Of the proposal that the caller has read; refuses the step when something else is proposed meanwhile.
 
     Raises
     ------
@@ -242,20 +284,25 @@ def step_area(store: Store, access: Access, owner_cvr: str, number: int, step: A
     NotFound
         There is no such area of this owner.
     Conflict
-        The area is not in a state for this step.
+        The area is not in a state for this step, or its proposal is not of this revision.
     """
     _require_own(access, owner_cvr)
     with store.begin() as tx:
         record = _own_area(tx, owner_cvr, number)
+        if revision is not None and (record.proposal is None or record.proposal.revision != revision):
+            raise _not_so(record, "something else is proposed meanwhile")
         _STEPS[step](tx, access, record)
-        changed = step is AreaStep.RETIRE or step is AreaStep.ACCEPT
-        if changed:
-            state = AreaState.RETIRED if step is AreaStep.RETIRE else AreaState.LIVE
-            outbox.emit(tx, "area.changed", owner_cvr, {"area": number, "state": str(state)})
+        if step is not AreaStep.REJECT or (record.proposal and record.proposal.submitted):
+            _tell(tx, owner_cvr, number, _OUTCOMES[step])
         store.audit.record(tx, f"area.{step}", access, owner_cvr, {"number": number})
         tx.commit()
     with store.read() as connection:
         return interest_areas.get_area(connection, number)
+
+
+def _tell(tx: Transaction, owner_cvr: str, number: int, state: str) -> None:
+    """Tell what became of an area; of one that waits for its review also the administrator hears."""
+    outbox.emit(tx, "area.changed", owner_cvr, {"owner_cvr": owner_cvr, "area": number, "state": state})
 
 
 def _submit(tx: Transaction, _access: Access, record: AreaRecord) -> None:
@@ -305,6 +352,12 @@ _STEPS = {
     AreaStep.ACCEPT: _accept,
     AreaStep.REJECT: _reject,
     AreaStep.RETIRE: _retire,
+}
+_OUTCOMES = {
+    AreaStep.SUBMIT: "review",
+    AreaStep.ACCEPT: "live",
+    AreaStep.REJECT: "rejected",
+    AreaStep.RETIRE: "retired",
 }
 
 
@@ -434,6 +487,7 @@ def area_collection(records: Sequence[AreaRecord], target_crs: str = "OGC:CRS84"
             shown["properties"]["proposal"] = {
                 **change["properties"],
                 "state": str(state),
+                "revision": proposal.revision,
                 "geometry": change["geometry"],
             }
         features.append(shown)

@@ -67,6 +67,8 @@ class NoticeFacts:
         Number of features, of a package or delivery.
     target
         Of a channel.
+    area_state
+        Of an interest area: ``review``, ``live``, ``rejected`` or ``retired``.
     """
 
     event: str
@@ -83,6 +85,7 @@ class NoticeFacts:
     valid_to: datetime | None = None
     features: int | None = None
     target: str = ""
+    area_state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ _SUBJECTS: Final[Mapping[str, tuple[str, str]]] = {
         "the package is acknowledged",
     ),
     "delivery.published": ("Ny levering af ledningsoplysninger er i brug", "a new delivery is in use"),
+    "area.changed": ("Interesseområde {subject} af {owner}", "{area_state}"),
     "channel.disabled": ("En kanal for beskeder er slået fra", "a channel is disabled"),
     "channel.tested": ("Prøve af kanalen for beskeder", "test of the channel"),
 }
@@ -146,6 +150,10 @@ _HAPPENED: Final[Mapping[str, tuple[str, str]]] = {
         "Jeres levering er kontrolleret og er nu den, der svares ud fra.",
         "Your delivery was checked and is now the one that enquiries are answered from.",
     ),
+    "area.changed": (
+        "Interesseområde {subject} af {owner}: {area_state}.",
+        "Interest area {subject} of {owner}: {area_state}.",
+    ),
     "channel.disabled": (
         "Kanalen {target} er slået fra, fordi mange beskeder i træk ikke kunne afleveres. "
         "Fjern den, og opret den igen, når modtageren virker.",
@@ -182,6 +190,15 @@ _STATUS_EN: Final = {
     AnswerStatus.POINTING_OUT_DELIVERED: "to be pointed out on site, lines delivered",
     AnswerStatus.DIRECT: "sent to you by mail, outside the package",
     AnswerStatus.NOT_ASKED: "not asked",
+}
+_AREA_STATES: Final[Mapping[str, tuple[str, str]]] = {
+    "review": (
+        "et forslag venter på, at en anden end den, der har lavet det, godkender det",
+        "a proposal waits for its review by somebody else than who made it",
+    ),
+    "live": ("godkendt og i kraft", "accepted and live"),
+    "rejected": ("forslaget er afvist", "the proposal is rejected"),
+    "retired": ("nedlagt, I bliver ikke længere spurgt her", "retired, you are no longer asked here"),
 }
 _WATCHED: Final = frozenset({"answer.stored", "answer.corrected", "answer.overdue", "package.ready"})
 
@@ -243,6 +260,7 @@ def _names(facts: NoticeFacts, language: Language) -> dict[str, str]:
         "owner": _one_line(facts.owner) or "-",
         "status": status,
         "target": _one_line(facts.target),
+        "area_state": _AREA_STATES.get(facts.area_state, ("ændret", "changed"))[0 if language == "da" else 1],
     }
 
 

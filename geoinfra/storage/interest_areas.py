@@ -7,6 +7,7 @@ area waits for its review. A new area has nothing live: its state is that of its
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import shapely
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from geoinfra.storage import schema
 from geoinfra.storage.organisations import AreaState, InterestArea, area_row
@@ -56,6 +58,12 @@ class AreaProposal:
     contacts: Mapping[str, Any]
     proposed_by: str
     submitted: bool
+
+    @property
+    def revision(self) -> str:
+        """A text that changes exactly when something else is proposed."""
+        told = {name: value for name, value in _proposal_document(self).items() if name != "submitted"}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +107,13 @@ def get_area(connection: sa.Connection, number: int, *, lock: bool = False) -> A
 def next_area_number(tx: Transaction) -> int:
     """Return the next free number of an interest area; callers follow each other."""
     table = schema.counters
-    ours = table.c.name == _COUNTER
-    counted = tx.connection.scalar(
-        sa.update(table).where(ours).values(value=table.c.value + 1).returning(table.c.value)
-    )
+    dialect = sqlite if tx.connection.dialect.name == "sqlite" else postgresql
+    first = dialect.insert(table).values(name=_COUNTER, value=1)
+    counting = first.on_conflict_do_update(index_elements=["name"], set_={"value": table.c.value + 1})
+    counted = tx.connection.scalar(counting.returning(table.c.value)) or 1
     taken = tx.connection.scalar(sa.select(sa.func.max(_AREA.c.number))) or 0
-    if counted is None:
-        tx.execute(sa.insert(table).values(name=_COUNTER, value=taken + 1))
-        return int(taken) + 1
     following = max(int(counted), int(taken) + 1)
-    tx.execute(sa.update(table).where(ours).values(value=following))
+    tx.execute(sa.update(table).where(table.c.name == _COUNTER).values(value=following))
     return following
 
 
@@ -121,7 +126,7 @@ def propose_area(tx: Transaction, owner_cvr: str, proposal: AreaProposal) -> Non
         As in :func:`~geoinfra.storage.organisations.set_interest_areas`.
     """
     row = area_row(owner_cvr, proposal.area)
-    number, text = proposal.area.number, _proposal_text(proposal)
+    number, text = proposal.area.number, json.dumps(_proposal_document(proposal))
     known = get_area(tx.connection, number, lock=True)
     state = AreaState.REVIEW if proposal.submitted else AreaState.DRAFT
     if known is not None and known.state is AreaState.LIVE:
@@ -184,21 +189,17 @@ def _record(row: sa.Row[Any]) -> AreaRecord:
     )
 
 
-def _proposal_text(proposal: AreaProposal) -> str:
+def _proposal_document(proposal: AreaProposal) -> dict[str, Any]:
     area = proposal.area
-    return json.dumps(
-        {
-            "polygon": base64.b64encode(
-                shapely.to_wkb(area.polygon, output_dimension=2, byte_order=1)
-            ).decode(),
-            "supply_types": list(area.supply_types),
-            "valid_from": area.valid_from.isoformat(),
-            "valid_to": area.valid_to.isoformat() if area.valid_to else None,
-            "contacts": dict(proposal.contacts),
-            "by": proposal.proposed_by,
-            "submitted": proposal.submitted,
-        }
-    )
+    return {
+        "polygon": base64.b64encode(shapely.to_wkb(area.polygon, output_dimension=2, byte_order=1)).decode(),
+        "supply_types": list(area.supply_types),
+        "valid_from": area.valid_from.isoformat(),
+        "valid_to": area.valid_to.isoformat() if area.valid_to else None,
+        "contacts": dict(proposal.contacts),
+        "by": proposal.proposed_by,
+        "submitted": proposal.submitted,
+    }
 
 
 def _proposal(number: int, document: Mapping[str, Any]) -> AreaProposal:

@@ -71,7 +71,8 @@ class Organisation:
     contact
         ``name``, ``email`` and ``phone`` where known.
     dispensation
-        An owner whom the law lets hand over what he has to the excavator directly, within five working days.
+        First and last moment at which the law lets an owner hand over what he has to the excavator directly,
+        within five working days; ``None`` for one who has none, and for an end that is not set.
     shows_for_planning
         An owner whose hosted lines are shown to enquiries for planning, too.
     """
@@ -79,7 +80,7 @@ class Organisation:
     cvr: str
     name: str
     contact: Mapping[str, str] = field(default_factory=dict)
-    dispensation: bool = False
+    dispensation: tuple[datetime, datetime | None] | None = None
     shows_for_planning: bool = False
 
 
@@ -151,7 +152,9 @@ class InterestHit:
         The owner.
     numbers
         The interest areas that touch, ascending.
-    dispensation, shows_for_planning
+    dispensation
+        Whether he hands over directly at that moment.
+    shows_for_planning
         See :class:`Organisation`.
     """
 
@@ -215,19 +218,37 @@ def get_organisation(connection: sa.Connection, cvr: str) -> Organisation | None
 
 
 def _organisation(row: sa.Row[Any]) -> Organisation:
-    flags = bool(row.dispensation), bool(row.shows_for_planning)
-    return Organisation(row.cvr, row.name, json.loads(row.contact), *flags)
+    period = None
+    if row.dispensation_from:
+        end = datetime.fromisoformat(row.dispensation_to) if row.dispensation_to else None
+        period = datetime.fromisoformat(row.dispensation_from), end
+    return Organisation(row.cvr, row.name, json.loads(row.contact), period, bool(row.shows_for_planning))
 
 
-def set_dispensation(tx: Transaction, cvr: str, dispensation: bool) -> None:
-    """Say whether an owner hands over directly; enquiries filed before are not changed.
+def set_dispensation(
+    tx: Transaction, cvr: str, valid_from: datetime | None, valid_to: datetime | None = None
+) -> None:
+    """Say from when and until when an owner hands over directly; enquiries filed before are not changed.
+
+    Parameters
+    ----------
+    valid_from
+        Aware; ``None`` takes the dispensation away.
+    valid_to
+        Aware; the moment from which it no longer counts, ``None`` for no end.
 
     Raises
     ------
     NotFound
         The organisation is not recorded.
+    InvalidInput
+        It ends before it begins, or a moment has no time zone.
     """
-    _set_flag(tx, cvr, dispensation=dispensation)
+    begin = timestamp(_aware(valid_from)) if valid_from else None
+    end = timestamp(_aware(valid_to)) if valid_from and valid_to else None
+    if begin and end and end <= begin:
+        raise InvalidInput("The dispensation ends before it begins.")
+    _set_values(tx, cvr, dispensation_from=begin, dispensation_to=end)
 
 
 def set_shows_for_planning(tx: Transaction, cvr: str, shows: bool) -> None:
@@ -238,20 +259,21 @@ def set_shows_for_planning(tx: Transaction, cvr: str, shows: bool) -> None:
     NotFound
         The organisation is not recorded.
     """
-    _set_flag(tx, cvr, shows_for_planning=shows)
+    _set_values(tx, cvr, shows_for_planning=shows)
 
 
-def _set_flag(tx: Transaction, cvr: str, **values: bool) -> None:
+def _set_values(tx: Transaction, cvr: str, **values: Any) -> None:
     if get_organisation(tx.connection, cvr) is None:
         raise NotFound(f"There is no organisation {cvr[:20]}.", hint="Record the organisation first.")
     tx.execute(sa.update(organisations).where(organisations.c.cvr == cvr).values(**values))
 
 
 def list_organisations(connection: sa.Connection, *, owners_only: bool = False) -> list[Organisation]:
-    """Return the organisations by name; with `owners_only` those that have interest areas."""
+    """Return the organisations by name; with `owners_only` those that have live interest areas."""
     query = sa.select(organisations).order_by(organisations.c.name, organisations.c.cvr)
     if owners_only:
-        query = query.where(organisations.c.cvr.in_(sa.select(interest_areas.c.owner_cvr)))
+        live = sa.select(interest_areas.c.owner_cvr).where(interest_areas.c.state == str(AreaState.LIVE))
+        query = query.where(organisations.c.cvr.in_(live))
     return [_organisation(row) for row in connection.execute(query)]
 
 
@@ -481,13 +503,17 @@ def owners_in(connection: sa.Connection, polygon: Polygon | MultiPolygon, at: da
         if touch:
             numbers.setdefault(row.owner_cvr, []).append(row.number)
     table = organisations.c
-    columns = table.cvr, table.name, table.dispensation, table.shows_for_planning
+    exempt = sa.and_(
+        table.dispensation_from <= moment,
+        sa.or_(table.dispensation_to.is_(None), table.dispensation_to > moment),
+    )
+    columns = table.cvr, table.name, exempt.label("exempt"), table.shows_for_planning
     hits = [
         InterestHit(
             row.cvr,
             row.name,
             tuple(sorted(numbers[row.cvr])),
-            bool(row.dispensation),
+            bool(row.exempt),
             bool(row.shows_for_planning),
         )
         for row in connection.execute(sa.select(*columns).where(table.cvr.in_(numbers)))

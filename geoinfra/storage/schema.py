@@ -63,7 +63,8 @@ organisations = Table(
     Column("name", Text, nullable=False),
     Column("contact", Text, nullable=False, default="{}"),  # {"name", "email", "phone"}
     Column("created_at", Text, nullable=False),
-    Column("dispensation", Boolean, nullable=False, default=False),  # sends his answers to excavators himself
+    Column("dispensation_from", Text),  # from when he sends his answers to excavators himself
+    Column("dispensation_to", Text),
     Column("shows_for_planning", Boolean, nullable=False, default=False),  # hosted lines, also without a dig
 )
 

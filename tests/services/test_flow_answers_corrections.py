@@ -11,6 +11,7 @@ from answer_world import (
     AREA,
     DIGGER,
     OWNERS,
+    SINCE,
     digger,
     empty,
     events,
@@ -315,7 +316,7 @@ def test_a_fetch_is_acknowledged_once(asked: tuple[Store, Access, Enquiry]) -> N
 def test_an_owner_with_a_dispensation_hands_over_directly(store: Store) -> None:
     register(store, A)
     with store.begin() as tx:
-        organisations.set_dispensation(tx, A, True)
+        organisations.set_dispensation(tx, A, SINCE)
         tx.commit()
     access = digger(store)
     filed = filed_by(store, access)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from answer_world import (
     DIGGER,
     OWNERS,
+    SINCE,
     digger,
     empty,
     events,
@@ -198,7 +199,7 @@ def test_an_owner_who_hands_over_directly_has_five_working_days(
 ) -> None:
     register(store, A)
     with store.begin() as tx:
-        organisations.set_dispensation(tx, A, True)
+        organisations.set_dispensation(tx, A, SINCE)
         tx.commit()
     access = digger(store)
     filed = filed_by(store, access)

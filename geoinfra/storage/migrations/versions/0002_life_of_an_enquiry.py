@@ -21,8 +21,8 @@ def _flag(name: str) -> sa.Column[bool]:
 
 def upgrade() -> None:
     """Add columns with what rows written before mean, and the new tables."""
-    for name in ("dispensation", "shows_for_planning"):
-        op.add_column("organisations", _flag(name))
+    for column in (_text("dispensation_from"), _text("dispensation_to"), _flag("shows_for_planning")):
+        op.add_column("organisations", column)
     _extend_interest_areas()
     _extend_enquiries()
     _extend_answers()
