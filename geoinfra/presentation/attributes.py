@@ -1,4 +1,4 @@
-"""The attributes of a utility feature by which it is drawn: columns of its row, and what follows from the row.
+"""The attributes by which a utility feature is drawn: columns of its row, and what follows from the row.
 
 =====================  =================================================================================
 columns of the row     ``feature_class kind supply type status hazard accuracy_class drawing_method level
@@ -18,9 +18,9 @@ columns of the row     ``feature_class kind supply type status hazard accuracy_c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from struct import unpack
 from typing import Any, Final
 
-import numpy as np
 import orjson
 
 from geoinfra.tables import FeatureBatch
@@ -31,7 +31,7 @@ _FALL_M: Final = 0.02
 """Ends of a gravity line that differ less in height tell no direction."""
 
 _GEOMETRIES: Final = {1: "point", 4: "point", 2: "line", 5: "line", 3: "area", 6: "area"}
-_KOTER: Final = ('"topkote"', '"bundkote"', '"stutskote"')
+_KOTER: Final = ("topkote", "bundkote", "stutskote")
 
 
 def feature_attributes(batch: FeatureBatch, row: int, names: Iterable[str]) -> dict[str, Any]:
@@ -54,84 +54,116 @@ def _geometry(batch: FeatureBatch) -> list[str | None]:
 
 
 def _depth_source(batch: FeatureBatch) -> list[str | None]:
-    heights: Sequence[bytes | None] = batch.heights_m or [None] * len(batch)
+    columns = batch.columns
     rows = zip(
-        heights,
-        batch.columns["depth_mm"],
-        batch.columns["geometry_source"],
-        batch.columns["properties"],
+        batch.heights_m or [None] * len(batch),
+        columns["geometry_source"],
+        columns["depth_mm"],
+        columns["kind"],
+        columns["properties"],
         strict=True,
     )
-    return [_depth_of(*row) for row in rows]
-
-
-def _depth_of(heights: bytes | None, depth_mm: float | None, source: str | None, text: str) -> str | None:
-    if heights is not None and source != "container" and _has_number(heights):
-        return "registered"
-    if depth_mm is not None or any(f'{kote}:{{"height_m"' in text for kote in _KOTER):
-        return "stated"
-    return "assumed" if heights is not None and _has_number(heights) else None
-
-
-def _has_number(heights: bytes) -> bool:
-    return any(heights[at + 6 : at + 8] not in _NAN_ENDS for at in range(0, len(heights), 8))
-
-
-_NAN_ENDS: Final = (b"\xf8\x7f", b"\xf8\xff")
-
-
-def _parsed(batch: FeatureBatch, marks: Sequence[str], read: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
-    """Read the properties of those rows whose text holds one of the marks."""
     return [
-        read(orjson.loads(text)) if any(mark in text for mark in marks) else None
-        for text in batch.columns["properties"]
+        "registered"
+        if heights is not None and source != "container" and _has_number(heights)
+        else "stated"
+        if depth_mm is not None or (kind == "component" and _has_kote(text))
+        else "assumed"
+        if heights is not None and _has_number(heights)
+        else None
+        for heights, source, depth_mm, kind, text in rows
     ]
 
 
+def _has_number(heights: bytes) -> bool:
+    """Whether any of the heights is known; nearly always the first one is."""
+    return heights[6:8] not in _NAN_ENDS or any(
+        heights[at + 6 : at + 8] not in _NAN_ENDS for at in range(8, len(heights), 8)
+    )
+
+
+_NAN_ENDS: Final = (b"", b"\xf8\x7f", b"\xf8\xff")
+
+
+def _has_kote(text: str) -> bool:
+    if "kote" not in text:
+        return False
+    koter = (orjson.loads(text).get(name) for name in _KOTER)
+    return any(isinstance(kote, dict) and kote.get("height_m") is not None for kote in koter)
+
+
+def _parsed(batch: FeatureBatch, mark: str, read: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
+    """Read the properties of those rows whose text holds the mark."""
+    return [read(orjson.loads(text)) if mark in text else None for text in batch.columns["properties"]]
+
+
 def _ownership(batch: FeatureBatch) -> list[str | None]:
-    return _parsed(batch, ('"ejerskabsforhold"',), lambda p: _text(p.get("ejerskabsforhold")))
+    return [_coded(text, _OWNERSHIP) for text in batch.columns["properties"]]
+
+
+def _coded(text: str, mark: str) -> str | None:
+    """Return the code after a mark; codes hold no quotation marks."""
+    at = text.find(mark)
+    if at < 0:
+        return None
+    at += len(mark)
+    return text[at : text.find('"', at)]
+
+
+_OWNERSHIP: Final = '"ejerskabsforhold":"'
+_TRANSPORT: Final = '"ledningstransporttype":"'
 
 
 def _containment(batch: FeatureBatch) -> list[str | None]:
-    rows = zip(
-        batch.columns["kind"], batch.columns["geometry_source"], batch.columns["properties"], strict=True
-    )
-    return [_containment_of(*row) for row in rows]
+    columns = batch.columns
+    rows = zip(columns["kind"], columns["geometry_source"], columns["properties"], strict=True)
+    return [
+        _containment_of(kind, source, text)
+        if kind == "trace" or source == "container" or ":true" in text or '"indeholdtL' in text
+        else None
+        for kind, source, text in rows
+    ]
 
 
 def _containment_of(kind: str, source: str | None, text: str) -> str | None:
-    contains = kind == "trace" or '"indeholderLedninger":true' in text or '"indeholdtLedning"' in text
-    contained = source == "container" or '"liggerILedning":true' in text
+    properties = orjson.loads(text)
+    contains = (
+        kind == "trace"
+        or properties.get("indeholderLedninger") is True
+        or bool(properties.get("indeholdtLedning"))
+    )
+    contained = source == "container" or properties.get("liggerILedning") is True
     if contains:
         return "both" if contained else "container"
     return "contained" if contained else None
 
 
 def _flow(batch: FeatureBatch) -> list[str | None]:
+    columns = batch.columns
     heights: Sequence[bytes | None] = batch.heights_m or [None] * len(batch)
+    rows = zip(columns["supply"], columns["properties"], heights, strict=True)
     return [
-        _flow_of(text, height) if '"ledningstransporttype"' in text else None
-        for text, height in zip(batch.columns["properties"], heights, strict=True)
+        _flow_of(_coded(text, _TRANSPORT), height) if supply == "sewer" else None
+        for supply, text, height in rows
     ]
 
 
-def _flow_of(text: str, heights: bytes | None) -> str | None:
-    transport = orjson.loads(text).get("ledningstransporttype")
+def _flow_of(transport: str | None, heights: bytes | None) -> str | None:
     if transport in ("tryk", "vakuum"):
         return "pressure" if transport == "tryk" else "vacuum"
     if transport != "gravitation" or heights is None:
         return None
-    first, last = np.frombuffer(heights, "<f8")[[0, -1]]
-    if not abs(first - last) >= _FALL_M:
+    first, last = unpack("<d", heights[:8])[0], unpack("<d", heights[-8:])[0]
+    if not abs(first - last) >= _FALL_M:  # NaN too
         return None
     return "forward" if first > last else "backward"
 
 
 def _width_mm(batch: FeatureBatch) -> list[float | None]:
-    wide = _parsed(batch, ('"udvendigBredde"', '"bredde"'), _width_of)
+    columns = batch.columns
     return [
-        diameter if diameter is not None else width
-        for diameter, width in zip(batch.columns["diameter_mm"], wide, strict=True)
+        diameter if diameter is not None or "redde" not in text else _width_of(orjson.loads(text))
+        for diameter, text in zip(columns["diameter_mm"], columns["properties"], strict=True)
     ]
 
 
@@ -151,6 +183,14 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _written_texts(batch: FeatureBatch) -> list[str | None]:
+    rows = zip(batch.columns["kind"], batch.columns["properties"], strict=True)
+    return [_written(orjson.loads(text)) if kind in _WRITTEN_KINDS else None for kind, text in rows]
+
+
+_WRITTEN_KINDS: Final = ("annotation", "dimension")
+
+
 def _written(properties: Mapping[str, Any]) -> str | None:
     length = properties.get("dimensionalValue")
     if isinstance(length, dict) and "value" in length:
@@ -165,10 +205,8 @@ DERIVED: Final[Mapping[str, Callable[[FeatureBatch], list[Any]]]] = {
     "containment": _containment,
     "flow": _flow,
     "width_mm": _width_mm,
-    "pressure_bar": lambda b: _parsed(b, ('"tryk":{"value"',), lambda p: _measure(p.get("tryk"))),
-    "temperature_c": lambda b: _parsed(
-        b, ('"temperatur":{"value"',), lambda p: _measure(p.get("temperatur"))
-    ),
-    "text": lambda b: _parsed(b, ('"text"', '"dimensionalValue"'), _written),
+    "pressure_bar": lambda b: _parsed(b, '"tryk":{', lambda p: _measure(p.get("tryk"))),
+    "temperature_c": lambda b: _parsed(b, '"temperatur":{', lambda p: _measure(p.get("temperatur"))),
+    "text": _written_texts,
 }
 """Attributes that no column holds, and how a batch gives them."""

@@ -37,7 +37,7 @@ def label_text(
     texts = (
         _segment(segment, attributes.get(segment["attribute"]), language) for segment in entry["segments"]
     )
-    return entry["separator"].join(text for text in texts if text)[:_MAX_LENGTH]
+    return str(entry["separator"]).join(text for text in texts if text)[:_MAX_LENGTH]
 
 
 def _segment(segment: Mapping[str, Any], value: Any, language: str) -> str:

@@ -6,7 +6,7 @@ further rule. Lengths on paper are millimetres, on the screen pixels, on the gro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -236,7 +236,7 @@ def symbol_of_classes(
         if len(style_set.cache) >= _CACHED_SYMBOLS:
             style_set.cache.clear()
         found = style_set.cache[key] = _make(style_set, {**classes, SCALE: band}, chosen)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def resolve_batch(
@@ -244,14 +244,15 @@ def resolve_batch(
 ) -> ResolvedBatch:
     """Return what is drawn of each row of a batch of ``utility-features``."""
     names = style_set.attributes
-    codes: dict[tuple[Any, ...], int] = {}
+    codes = _Codes()
     rows = zip(*(column_of(batch, name) for name in names), strict=True)
-    index = np.fromiter((codes.setdefault(row, len(codes)) for row in rows), np.int32, len(batch))
+    index = np.fromiter(map(codes.__getitem__, rows), np.int32, len(batch))
     symbols: dict[int, int] = {}
     distinct: list[Symbol] = []
     places = np.empty(len(codes), np.int32)
+    classify = style_set.classifier(names)
     for row, code in codes.items():
-        classes = style_set.classes(dict(zip(names, row, strict=True)))
+        classes = classify(row)
         symbol = symbol_of_classes(style_set, classes, scale_denominator, theme)
         if id(symbol) not in symbols:
             symbols[id(symbol)] = len(distinct)
@@ -262,6 +263,14 @@ def resolve_batch(
 
 
 _CACHED_SYMBOLS: Final = 50_000
+
+
+class _Codes(dict[tuple[Any, ...], int]):
+    """Numbers the rows that differ, in the order in which they come."""
+
+    def __missing__(self, row: tuple[Any, ...]) -> int:
+        self[row] = code = len(self)
+        return code
 
 
 def _half_widths(
@@ -293,9 +302,19 @@ def _widened(symbol: Symbol, half_width_m: float) -> Symbol:
 
 
 def _make(style_set: StyleSet, classes: Mapping[str, str], theme: str) -> Symbol:
-    drawn = (part_layer(style_set, part, classes, theme) for part in style_set.parts)
+    drawn = (_known_layer(style_set, part, classes, theme) for part in style_set.parts)
     layers = tuple(layer for layer in drawn if layer is not None)
     return Symbol(" ".join(f"{name}={key}" for name, key in classes.items()), classes, layers)
+
+
+def _known_layer(
+    style_set: StyleSet, part: Part, classes: Mapping[str, str], theme: str
+) -> DrawnLayer | None:
+    """Return what a part draws; the answer for the classes on which it depends is remembered."""
+    key = (part.key, theme, *(classes[name] for name in part.dimensions))
+    if key not in style_set.cache:
+        style_set.cache[key] = part_layer(style_set, part, classes, theme)
+    return style_set.cache[key]  # type: ignore[no-any-return]
 
 
 def part_layer(style_set: StyleSet, part: Part, classes: Mapping[str, str], theme: str) -> DrawnLayer | None:
@@ -321,7 +340,12 @@ class _Properties:
     def __init__(self, part: Part, values: Mapping[str, Any], pixel_mm: float) -> None:
         self._values = values
         self._pixel_mm = pixel_mm
-        self.common = (part.key, part.order, str(values["colour"]), float(values.get("opacity", 1.0)))
+        self.common: tuple[str, int, str, float] = (
+            part.key,
+            part.order,
+            str(values["colour"]),
+            float(values.get("opacity", 1.0)),
+        )
 
     def text(self, name: str, default: str = "") -> str:
         return str(self._values.get(name, default))
@@ -354,34 +378,45 @@ class _Properties:
         return (), ()
 
 
-def _stroke(given: _Properties) -> Stroke:
+def _corridor(given: _Properties) -> DrawnLayer:
+    return Corridor(*given.common, given.number("half_width_m"))
+
+
+def _fill(given: _Properties) -> DrawnLayer:
+    return Fill(*given.common, given.text("pattern"))
+
+
+def _stroke(given: _Properties) -> DrawnLayer:
     return Stroke(*given.common, *given.length("width"), *given.dash(), given.text("cap", "butt"))
 
 
-def _marker(given: _Properties) -> Marker:
+def _marker(given: _Properties) -> DrawnLayer:
     size, spacing = given.length("size"), given.length("spacing")
     first_mm = given.length("first", spacing[0] / 2)[0]
     return Marker(*given.common, given.text("marker"), *size, *spacing, first_mm, given.text("text"))
 
 
-def _label(given: _Properties) -> Label:
-    halo = given.length("halo", 0.0)
+def _point(given: _Properties) -> DrawnLayer:
+    return PointSymbol(*given.common, given.text("symbol"), *given.length("size"))
+
+
+def _label(given: _Properties) -> DrawnLayer:
     return Label(
         *given.common,
         given.text("template"),
         *given.length("size"),
         given.text("halo_colour", "#ffffff"),
-        *halo,
+        *given.length("halo", 0.0),
         *given.length("spacing", 60.0),
         int(given.number("priority")),
     )
 
 
-_LAYERS: Final = {
-    "corridor": lambda given: Corridor(*given.common, given.number("half_width_m")),
-    "fill": lambda given: Fill(*given.common, given.text("pattern")),
+_LAYERS: Final[Mapping[str, Callable[[_Properties], DrawnLayer]]] = {
+    "corridor": _corridor,
+    "fill": _fill,
     "stroke": _stroke,
     "marker": _marker,
-    "point": lambda given: PointSymbol(*given.common, given.text("symbol"), *given.length("size")),
+    "point": _point,
     "label": _label,
 }

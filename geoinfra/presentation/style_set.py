@@ -1,8 +1,8 @@
 """Style sets: the rules of a drawing, read from ``standards/presentation/<name>/<version>/``.
 
-A style set says in data how utility features look: *dimensions* sort features into classes (type, form, status,
-hazard, accuracy ...), *parts* say what is drawn of them, bottom to top, and every property of a part is a value
-that tables look up by class and scale band. No country, type or colour is known to this code.
+A style set says in data how utility features look: *dimensions* sort features into classes (type, form,
+status, hazard, accuracy ...), *parts* say what is drawn of them, bottom to top, and every property of a part
+is a value that tables look up by class and scale band. No country, type or colour is known to this code.
 ``docs/reference/presentation.md`` describes the files.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from math import inf, prod
 from pathlib import Path
@@ -199,7 +199,7 @@ def _combined(values: Sequence[Value], join: Callable[[list[Any]], Any]) -> Valu
     return Value(dimensions, find)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """One thing that is drawn of a feature, where `shown` says so.
 
@@ -220,7 +220,7 @@ class Part:
     order: int
     properties: Mapping[str, Value]
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[str, ...]:
         """Dimensions on which the part depends."""
         names = (name for value in self.properties.values() for name in value.dimensions)
@@ -321,6 +321,28 @@ class StyleSet:
     def classes(self, attributes: Mapping[str, Any]) -> dict[str, str]:
         """Return the class of a feature in every dimension, without the scale."""
         return {key: dimension.classify(attributes) for key, dimension in self.dimensions.items()}
+
+    def classifier(self, names: Sequence[str]) -> Callable[[tuple[Any, ...]], dict[str, str]]:
+        """Return a function that sorts rows of these attributes, and remembers what it has sorted."""
+        places = {
+            key: tuple(names.index(name) for name in dimension.attributes)
+            for key, dimension in self.dimensions.items()
+        }
+        known: dict[str, dict[tuple[Any, ...], str]] = {key: {} for key in places}
+
+        def classify(row: tuple[Any, ...]) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for key, columns in places.items():
+                own = tuple(row[column] for column in columns)
+                sorted_before = known[key].get(own)
+                if sorted_before is None:
+                    dimension = self.dimensions[key]
+                    given = dict(zip(dimension.attributes, own, strict=True))
+                    sorted_before = known[key][own] = dimension.classify(given)
+                found[key] = sorted_before
+            return found
+
+        return classify
 
     def symbol_path(self, symbol: str) -> Path:
         """Return the SVG file of a point symbol, or raise ``NotFound``."""
