@@ -96,6 +96,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.include_router(services.enquiries.damages_router)
     app.include_router(services.enquiries.differences_router)
     app.include_router(services.enquiries.keys_router)
+    app.include_router(services.enquiries.owners_router)
     _add_health(app)
     _add_config(app, PresentCatalogue(opened))
     if settings.demo:

@@ -6,6 +6,7 @@ from services.enquiries.differences import router as differences_router
 from services.enquiries.documents import describe
 from services.enquiries.feed import EventFeed
 from services.enquiries.keys import router as keys_router
+from services.enquiries.owners import router as owners_router
 from services.enquiries.routes import router
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "describe",
     "differences_router",
     "keys_router",
+    "owners_router",
     "router",
 ]

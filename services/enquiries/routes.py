@@ -21,7 +21,6 @@ from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput, NotAuthenticated, NotFound, Report, TooLarge
 from geoinfra.flows.addresses import search_addresses
 from geoinfra.flows.answers import store_answer
-from geoinfra.flows.deliveries import deliver
 from geoinfra.flows.enquiries import (
     Enquiry,
     PackageState,
@@ -237,30 +236,6 @@ def get_download(signed: str, store: StoreOf, security: SecurityOf) -> Response:
     store.audit.append("package.downloaded", Access(link.principal), link.blob, {})
     headers = {"Cache-Control": "private, no-store"}
     return FileResponse(store.blobs.path(link.blob), 200, headers, "application/zip", filename=link.name)
-
-
-@router.post(
-    "/api/deliveries",
-    status_code=201,
-    tags=["Owners"],
-    summary="Deliver all of an owner's lines",
-    openapi_extra={"requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}}},
-)
-async def post_delivery(
-    request: Request,
-    store: StoreOf,
-    access: AccessOf,
-    settings: SettingsOf,
-    owner: Annotated[str, Query(pattern="^[0-9]{8}$")],
-) -> Response:
-    """Check and publish a LER answer (GML, or a zip with it) as the owner's whole present content."""
-    access.require(Role.OWNER)
-    async with _upload(request, settings) as path:
-        done = await run_in_threadpool(deliver, store, access, path, owner)
-    await run_in_threadpool(
-        store.audit.append, "delivery.published", access, done.delivery_id, {"features": done.features}
-    )
-    return PrivateJson(done.to_json(), 201)
 
 
 @asynccontextmanager

@@ -27,7 +27,9 @@ from test_flow_enquiry import document, work_off
 from test_ler_interface import DAMAGE, area_gml, request_gml, serving
 
 from geoinfra.access import Access, Role
+from geoinfra.flows import owners
 from geoinfra.flows.answers import store_answer
+from geoinfra.flows.deliveries import deliver
 from geoinfra.storage import Store, organisations, schema
 from geoinfra.storage.records import now
 from geoinfra.utilities.ler_api import ler_id
@@ -57,6 +59,7 @@ class World:
     number: str = ""
     signed: str = ""
     channels: dict[str, str] = field(default_factory=dict)  # CVR number -> id
+    waiting: list[str] = field(default_factory=list)  # deliveries that wait for their owner's review
     tokens: dict[tuple[str, Role], str] = field(default_factory=dict)
     ended: dict[tuple[str, Role, str], str] = field(default_factory=dict)  # expired and revoked ones
 
@@ -114,9 +117,23 @@ def world(module_store: Store) -> Iterator[World]:
             hook = {"kind": "webhook", "target": f"https://example.dk/{HOOK}/{cvr}"}
             added = made.call(made.tokens[cvr, role], "POST", "/api/channels", json=hook)
             made.channels[cvr] = added.json()["id"]
+        colleague = Access("test:colleague", OWNER_A, frozenset({Role.OWNER}))
+        owners.propose_areas(store, colleague, OWNER_A, area_change(), submit=True)
+        for _ in range(2):
+            lines = svar(OWNER_A, [CABLE])
+            made.waiting.append(deliver(store, colleague, lines, OWNER_A, review=True).delivery_id)
         link = f"/api/enquiries/{made.number}/package-link"
         made.signed = made.call(digger, "POST", link).json()["href"]
         yield made
+
+
+def area_change(number: int | None = 1) -> dict[str, Any]:
+    """A change of the interest area of the first owner, or a new one."""
+    contacts = {"answers": {"name": "Vagten", "email": ANSWERER, "phone": ""}}
+    known = {"number": number, "supply_types": ["gas"], "contacts": contacts}
+    ring = json.loads(shapely.to_geojson(AREA.buffer(60, cap_style="square")))
+    feature = {"type": "Feature", "properties": known, "geometry": ring}
+    return {"type": "FeatureCollection", "crs": "EPSG:25832", "features": [feature]}
 
 
 def add(store: Store, cvr: str) -> None:
@@ -182,6 +199,7 @@ class Case:
 
 
 EXCAVATORS, OWNING = frozenset({Role.EXCAVATOR}), frozenset({Role.OWNER})
+KEEPERS = OWNING | {Role.ADMIN}
 FREE = Case(asks_who=False)
 CASES: dict[tuple[str, str], Case] = {
     ("GET", "/health/live"): FREE,
@@ -201,6 +219,15 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/api/enquiries/{number}/answers"): Case(
         BY_B, OWNING, expected=201, content=lambda: svar(OWNER_B, ["el.1"]).getvalue()
     ),
+    ("GET", "/api/owners/{cvr}/areas"): Case(BY_A, KEEPERS),
+    ("POST", "/api/owners/{cvr}/areas"): Case(
+        BY_A, KEEPERS, expected=201, json=lambda: area_change(number=None)
+    ),
+    ("GET", "/api/owners/{cvr}/areas/coverage"): Case(BY_A, KEEPERS),
+    ("POST", "/api/owners/{cvr}/areas/{area}/{step}"): Case(BY_A, KEEPERS),
+    ("GET", "/api/deliveries"): Case(BY_A, OWNING, own=True),
+    ("POST", "/api/deliveries/{delivery_id}/publish"): Case(BY_A, OWNING),
+    ("DELETE", "/api/deliveries/{delivery_id}"): Case(BY_A, OWNING, expected=204),
     ("POST", "/api/deliveries"): Case(
         BY_A,
         OWNING,
@@ -231,6 +258,9 @@ BESIDE = {  # attacked in test_access_attacks and test_ogc_access; pages without
 CLOSED = [route for route, case in CASES.items() if case.holder]
 ASKING = [route for route, case in CASES.items() if case.asks_who]
 NAMED = [route for route in CASES if "{" in route[1]]
+UNTOUCHED = [  # by the operator, who reviews interest areas
+    route for route in CLOSED if route[0] != "POST" or ("{" in route[1] and "/areas" not in route[1])
+]
 FED = [route for route, case in CASES.items() if case.json or case.content]
 
 
@@ -244,8 +274,10 @@ def name_of(route: tuple[str, str]) -> str:
 def path_of(world: World, route: tuple[str, str], **values: str) -> str:
     """Return the path to the attacked things, or to what is given instead."""
     holder = (CASES[route].holder or BY_DIGGER)[0]
-    known = {"number": world.number, "channel_id": world.channels.get(holder, ""), "signed": "x.y", **values}
-    return route[1].format(**known)
+    known = {"number": world.number, "channel_id": world.channels.get(holder, ""), "signed": "x.y"}
+    known |= {"cvr": holder, "area": "1", "step": "accept"}
+    known |= {"delivery_id": world.waiting[route[0] == "DELETE"]}
+    return route[1].format(**{**known, **values})
 
 
 def call(world: World, token: str | None, route: tuple[str, str], **changes: Any) -> httpx.Response:
@@ -358,7 +390,7 @@ def test_an_owner_of_the_same_enquiry_sees_no_other_owners_answer(
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("route", [r for r in CLOSED if r[0] != "POST" or "{" in r[1]], ids=name_of)
+@pytest.mark.parametrize("route", UNTOUCHED, ids=name_of)
 def test_the_operator_sees_no_lines_and_touches_nothing_of_others(
     world: World, route: tuple[str, str]
 ) -> None:
@@ -395,7 +427,8 @@ def test_what_is_somebody_elses_answers_like_what_is_not_there(world: World, rou
     token = world.tokens[
         STRANGE_DIGGER if case.holder[1] is Role.EXCAVATOR else STRANGE_OWNER, case.holder[1]
     ]
-    absent = {"number": "2026-999999", "channel_id": "0" * 26}
+    absent = {"number": "2026-999999", "channel_id": "0" * 26, "delivery_id": "0" * 26}
+    absent |= {"cvr": "10000076", "area": "999"}
     real = call(world, token, route)
     false = world.call(token, route[0], path_of(world, route, **absent), **case.options())
     assert (real.status_code, real.text) == (false.status_code, false.text)
