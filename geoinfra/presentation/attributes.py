@@ -11,6 +11,7 @@ columns of the row     ``feature_class kind supply type status hazard accuracy_c
 ``flow``               ``forward`` or ``backward`` along the vertices of a gravity line whose ends have
                        registered heights; ``pressure``, ``vacuum``; absent when unknown
 ``width_mm``           outer diameter, outer width, or width of a trace
+``outlet``             ``tapstedstype``
 ``pressure_bar``       ``tryk``; ``temperature_c`` ``temperatur``; ``text`` of an annotation or dimension
 =====================  =================================================================================
 """
@@ -111,6 +112,7 @@ def _coded(text: str, mark: str) -> str | None:
 
 
 _OWNERSHIP: Final = '"ejerskabsforhold":"'
+_OUTLET: Final = '"tapstedstype":"'
 _TRANSPORT: Final = '"ledningstransporttype":"'
 
 
@@ -205,6 +207,7 @@ DERIVED: Final[Mapping[str, Callable[[FeatureBatch], list[Any]]]] = {
     "containment": _containment,
     "flow": _flow,
     "width_mm": _width_mm,
+    "outlet": lambda b: [_coded(text, _OUTLET) for text in b.columns["properties"]],
     "pressure_bar": lambda b: _parsed(b, '"tryk":{', lambda p: _measure(p.get("tryk"))),
     "temperature_c": lambda b: _parsed(b, '"temperatur":{', lambda p: _measure(p.get("temperatur"))),
     "text": _written_texts,

@@ -62,17 +62,20 @@ class Test:
         Admitted values, ``None`` among them for an absent one; ``None`` where a range is asked.
     start, below
         Range of a number: start <= value < below.
+    excluded
+        Whether `values` are those that are not admitted.
     """
 
     attribute: str
     values: frozenset[Any] | None = None
     start: float = -inf
     below: float = inf
+    excluded: bool = False
 
     def admits(self, value: Any) -> bool:
         """Whether the test holds for `value`."""
         if self.values is not None:
-            return value in self.values
+            return (value in self.values) is not self.excluded
         return isinstance(value, int | float) and self.start <= value < self.below
 
 
@@ -88,6 +91,8 @@ class ClassRow:
     ----------
     when
         Alternatives, one of which must hold; empty for the class of everything else.
+    rest
+        Whether the class takes only what no class without this mark takes.
     fields
         Further entries of the row, for instance ``colour``.
     """
@@ -96,6 +101,7 @@ class ClassRow:
     da: str
     en: str
     when: tuple[Alternative, ...]
+    rest: bool
     fields: Mapping[str, Any]
 
     def admits(self, attributes: Mapping[str, Any]) -> bool:
@@ -130,8 +136,18 @@ class Dimension:
 
     def matches(self, attributes: Mapping[str, Any]) -> tuple[str, ...]:
         """Return every class that takes the feature: one, unless the table is at fault."""
-        found = tuple(row.key for row in self.classes if row.when and row.admits(attributes))
-        return found or tuple(row.key for row in self.classes if not row.when)
+        for tier in self.tiers:
+            found = tuple(row.key for row in tier if not row.when or row.admits(attributes))
+            if found:
+                return found
+        return ()
+
+    @property
+    def tiers(self) -> tuple[tuple[ClassRow, ...], ...]:
+        """The classes by precedence: those with conditions, those for the rest of some, that for all else."""
+        firm = tuple(row for row in self.classes if not row.rest)
+        some = tuple(row for row in self.classes if row.rest and row.when)
+        return firm, some, tuple(row for row in self.classes if not row.when)
 
     def classify(self, attributes: Mapping[str, Any]) -> str:
         """Return the class of a feature, or raise ``InvalidInput`` when none or several take it."""
@@ -252,6 +268,8 @@ class StyleSet:
         Name -> colour of the grounds on which the drawing must be read.
     dimensions
         Without the scale; ``type`` and ``form`` are always among them.
+    symbols
+        Version of the point symbols, empty when only circles are drawn.
     labels
         Key -> segments of a text, see :mod:`geoinfra.presentation.labels`.
     dxf
@@ -272,6 +290,7 @@ class StyleSet:
     scales: tuple[ScaleBand, ...]
     dimensions: Mapping[str, Dimension]
     parts: tuple[Part, ...]
+    symbols: str
     labels: Mapping[str, Any]
     dxf: Mapping[str, Any]
     folder: Path
@@ -346,10 +365,9 @@ class StyleSet:
 
     def symbol_path(self, symbol: str) -> Path:
         """Return the SVG file of a point symbol, or raise ``NotFound``."""
-        if _NAME.fullmatch(symbol):
-            path = self.folder / "symbols" / f"{symbol}.svg"
-            if path.is_file():
-                return path
+        path = self.folder.parent.parent / "symbols" / self.symbols / f"{symbol}.svg"
+        if _NAME.fullmatch(symbol) and self.symbols and path.is_file():
+            return path
         raise NotFound(f"{self.name} {self.version} has no symbol '{symbol[:60]}'.")
 
 
@@ -456,6 +474,7 @@ class _Reader:
             scales=self._scales,
             dimensions=self._dimensions,
             parts=self._parts(),
+            symbols=head.get("symbols", ""),
             labels=self._documents["labels"].get("labels", {}),
             dxf=self._documents["dxf"],
             folder=self._folder,
@@ -585,17 +604,19 @@ def _band(row: Mapping[str, Any]) -> ScaleBand:
 
 
 def _class_row(row: Mapping[str, Any]) -> ClassRow:
-    when: tuple[Alternative, ...] = ()
-    if not row.get("otherwise"):
-        given = row["when"] if isinstance(row["when"], list) else [row["when"]]
-        when = tuple(tuple(_test(name, entry) for name, entry in tests.items()) for tests in given)
-        if not all(when):
-            raise ValueError(f"class '{row['key']}' has an empty condition")
+    rest = row.get("otherwise")
+    condition = row["when"] if not rest else [] if rest is True else rest
+    given = condition if isinstance(condition, list) else [condition]
+    when = tuple(tuple(_test(name, entry) for name, entry in tests.items()) for tests in given)
+    if not all(when) or (not when and rest is not True):
+        raise ValueError(f"class '{row['key']}' has an empty condition")
     fields = {key: value for key, value in row.items() if key not in ("key", "da", "en", "when", "otherwise")}
-    return ClassRow(row["key"], row["da"], row["en"], when, fields)
+    return ClassRow(row["key"], row["da"], row["en"], when, bool(rest), fields)
 
 
 def _test(attribute: str, entry: Any) -> Test:
+    if isinstance(entry, dict) and "not" in entry:
+        return Test(attribute, frozenset(entry["not"]), excluded=True)
     if isinstance(entry, dict):
         if not entry or set(entry) - {"from", "below"}:
             raise ValueError(f"the range of '{attribute}' has 'from' and 'below'")
