@@ -1,9 +1,9 @@
 """Point symbols: one drawing for every component type, from ``standards/presentation/symbols/<version>/``.
 
-``symbols.json`` says which feature classes and types a symbol stands for; its drawing is ``<id>.svg``. It is
-made of circles, rectangles, lines, polygons and paths of straight lines and circular arcs, each with its paint
-written on it: the ink (``currentColor``) or the paper (white). Nothing else passes, so every renderer can
-draw it. ``standards/presentation/symbols/README.md`` tells how symbols are drawn.
+``symbols.json`` says which feature classes and types a symbol stands for; its drawing is ``<id>.svg``: only
+circles, rectangles, lines, polygons and paths of straight lines and arcs of circles, painted with the ink
+(``currentColor``) or the paper (white). Nothing else passes, so every renderer can draw it.
+``standards/presentation/symbols/README.md`` tells how symbols are drawn.
 """
 
 from __future__ import annotations
