@@ -72,13 +72,15 @@ def dangers(polygon: shapely.Geometry, batches: Iterable[FeatureBatch]) -> list[
         rows = [row for row, hazard in enumerate(batch.columns["hazard"]) if hazard in DANGEROUS_CLASSES]
         if not rows:
             continue
-        part = batch.take(rows)
         with np.errstate(invalid="ignore"):  # a place that is not finite is no place
-            shapes = shapely.from_wkb(np.array(part.geometry, dtype=object))
-        half = half_widths_m(part)
+            shapes = shapely.from_wkb(np.array([batch.geometry[row] for row in rows], dtype=object))
+        names = ("diameter_mm", "properties", "hazard", "owner_cvr", "supply")
+        diameters, properties, *kinds = ([batch.columns[name][row] for row in rows] for name in names)
+        half = half_widths_m(diameters, properties)
         edges, middles = (_distances_m(shape, shapes, half) for shape in (polygon, centre))
-        names = zip(*(part.columns[name] for name in ("hazard", "owner_cvr", "supply")), strict=True)
-        for (hazard, owner, supply), edge, middle in zip(names, edges, middles, strict=True):
+        for (hazard, owner, supply), edge, middle in zip(
+            zip(*kinds, strict=True), edges, middles, strict=True
+        ):
             groups.setdefault((hazard, owner or "", supply or "unknown"), []).append((edge, middle))
     found = [_danger(key, distances) for key, distances in groups.items()]
     return sorted(found, key=_order)

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, overload
 
 import numpy as np
 import orjson
@@ -31,6 +32,7 @@ from geoinfra.utilities.enquiry import DIG_METHODS
 __all__ = [
     "Level",
     "NearFeature",
+    "NearFeatures",
     "Precaution",
     "PrecautionRule",
     "evaluate",
@@ -116,7 +118,7 @@ class Precaution:
     """A rule that fired, and the features that made it, nearest first and those without place before them."""
 
     rule: PrecautionRule
-    features: tuple[NearFeature, ...]
+    features: Sequence[NearFeature]
 
     @property
     def code(self) -> str:
@@ -131,7 +133,7 @@ class Precaution:
     @property
     def nearest_m(self) -> float | None:
         """Distance of the nearest feature; ``None`` when the data place none of them."""
-        return min((f.distance_m for f in self.features if f.distance_m is not None), default=None)
+        return next((f.distance_m for f in self.features if f.distance_m is not None), None)
 
     def to_json(self, *, most_features: int | None = None) -> dict[str, Any]:
         """Return a JSON-ready dict; at most so many features are written out, the count is of all."""
@@ -222,23 +224,19 @@ def evaluate(
         The dig area is empty or broken.
     """
     _require_dig(methods, depth_m, polygon)
+    held = [batch for batch in batches if len(batch)]
+    if not held:
+        return []
+    table = _Table.of(held, _Area(polygon))
     active = [rule for rule in precaution_rules() if _method_meets(rule, methods)]
-    found: dict[str, list[NearFeature]] = {rule.code: [] for rule in active}
-    area = _Area(polygon)
-    for batch in batches:
-        if len(batch):
-            table = _Table.of(batch, area)
-            for rule in active:
-                found[rule.code] += table.features(_fires(rule, table, depth_m))
-    made = [
-        Precaution(rule, tuple(sorted(found[rule.code], key=_near))) for rule in active if found[rule.code]
-    ]
+    fired = [(rule, _fires(rule, table, depth_m)) for rule in active]
+    made = [Precaution(rule, NearFeatures(table, mask)) for rule, mask in fired if mask.any()]
     levels = list(Level)
-    return sorted(made, key=lambda p: (levels.index(p.level), _near(p.features[0])[0]))
+    return sorted(made, key=lambda p: (levels.index(p.level), _near(p.features[0])))
 
 
-def _near(feature: NearFeature) -> tuple[float, str]:
-    return (-1.0 if feature.distance_m is None else feature.distance_m, feature.feature_id)
+def _near(feature: NearFeature) -> float:
+    return -1.0 if feature.distance_m is None else feature.distance_m
 
 
 def _require_dig(
@@ -285,72 +283,132 @@ class _Area:
         return distances
 
 
+class _Texts:
+    """A column of texts of which few are different."""
+
+    def __init__(self, values: Sequence[str | None]) -> None:
+        self._different = list(dict.fromkeys(values))
+        codes = {text: code for code, text in enumerate(self._different)}
+        self._codes = np.fromiter(map(codes.__getitem__, values), np.intp, len(values))
+
+    def among(self, allowed: Iterable[str | None]) -> _Mask:
+        """Return which values are among some; ``None`` may be one of them."""
+        wanted = frozenset(allowed)
+        return np.array([text in wanted for text in self._different], dtype=bool)[self._codes]
+
+
+_TOLD: Final = ("feature_class", "supply", "hazard", "owner_cvr")
+_JUDGED: Final = ("hazard", "supply", "status", "accuracy_class", "drawing_method", "level", "type", "kind")
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What the rules look at of a batch, as columns."""
+    """What the rules look at of all rows, as columns.
 
-    batch: FeatureBatch
+    Attributes
+    ----------
+    order
+        Positions of the rows: those without place first, then the nearest first.
+    told
+        The columns of which values are made, by name.
+    """
+
+    ids: list[str]
     physical: _Mask
     distance_m: _Numbers
     depth_m: _Numbers
     voltage_kv: _Numbers
     overhead: _Mask
     notes: list[str]
-    texts: Mapping[str, NDArray[np.object_]]
-    made: dict[int, NearFeature]
+    noted: _Mask
+    texts: Mapping[str, _Texts]
+    told: Mapping[str, list[str | None]]
+    order: NDArray[np.intp]
 
     @classmethod
-    def of(cls, batch: FeatureBatch, area: _Area) -> _Table:
-        columns = batch.columns
-        names = ("hazard", "supply", "status", "accuracy_class", "drawing_method", "level", "type", "kind")
-        texts = {name: np.array(columns[name], dtype=object) for name in names}
+    def of(cls, batches: Sequence[FeatureBatch], area: _Area) -> _Table:
+        def column(name: str) -> list[Any]:
+            return list(chain.from_iterable(batch.columns[name] for batch in batches))
+
+        texts = {name: _Texts(column(name)) for name in _JUDGED}
+        wkb = list(chain.from_iterable(batch.geometry for batch in batches))
         with np.errstate(invalid="ignore"):  # a place that is not finite is no place, and said to be so
-            geometries = shapely.from_wkb(np.array(batch.geometry, dtype=object))
-        distance = np.maximum(area.distances_m(geometries) - half_widths_m(batch), 0.0)
-        paper = _among(texts["kind"], sorted(_PAPER)) & _among(texts["hazard"], [None])
+            geometries = shapely.from_wkb(np.array(wkb, dtype=object))
+        properties = column("properties")
+        half_m = half_widths_m(column("diameter_mm"), properties)
+        distance = np.maximum(area.distances_m(geometries) - half_m, 0.0)
+        ids = list(chain.from_iterable(batch.feature_ids for batch in batches))
+        notes = [_note(text) for text in properties]
         return cls(
-            batch,
-            ~paper,
+            ids,
+            ~(texts["kind"].among(_PAPER) & texts["hazard"].among([None])),
             distance,
-            _numbers(columns["depth_mm"]) / 1000.0,
-            _numbers(columns["voltage_kv"]),
-            (texts["level"] == _OVERHEAD_LEVEL) | (texts["type"] == _OVERHEAD_TYPE),
-            [_note(text) for text in columns["properties"]],
+            _numbers(column("depth_mm")) / 1000.0,
+            _numbers(column("voltage_kv")),
+            texts["level"].among([_OVERHEAD_LEVEL]) | texts["type"].among([_OVERHEAD_TYPE]),
+            notes,
+            np.array([bool(note) for note in notes], dtype=bool),
             texts,
-            {},
+            {name: column(name) for name in _TOLD},
+            _nearest_first(distance, ids),
         )
 
-    def features(self, mask: _Mask) -> list[NearFeature]:
-        """Return the rows of a mask as values; a row is made into one once."""
-        return [self.made.get(row) or self._make(row) for row in np.flatnonzero(mask).tolist()]
-
-    def _make(self, row: int) -> NearFeature:
-        columns = self.batch.columns
+    def feature(self, row: int) -> NearFeature:
+        """Return a row as a value."""
         distance, depth = float(self.distance_m[row]), float(self.depth_m[row])
-        made = self.made[row] = NearFeature(
-            self.batch.feature_ids[row],
-            columns["feature_class"][row] or "",
-            columns["supply"][row] or "",
-            columns["hazard"][row] or "",
-            columns["owner_cvr"][row] or "",
+        feature_class, supply, hazard, owner = (self.told[name][row] or "" for name in _TOLD)
+        return NearFeature(
+            self.ids[row],
+            feature_class,
+            supply,
+            hazard,
+            owner,
             None if math.isnan(distance) else round(distance, 3),
             None if math.isnan(depth) else round(depth, 3),
             self.notes[row],
         )
-        return made
 
 
-def _numbers(values: list[Any]) -> _Numbers:
+def _nearest_first(distance_m: _Numbers, ids: Sequence[str]) -> NDArray[np.intp]:
+    """Return the positions of rows by their distance as it is told, then by identifier."""
+    by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
+    told = np.array([-1.0 if math.isnan(d) else round(d, 3) for d in distance_m.tolist()])
+    return by_id[np.argsort(told[by_id], kind="stable")]
+
+
+class NearFeatures(Sequence[NearFeature]):
+    """The features that made a rule fire; each is made into a value when it is asked for."""
+
+    def __init__(self, table: _Table, mask: _Mask) -> None:
+        self._table = table
+        self._rows = table.order[mask[table.order]]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> NearFeature: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[NearFeature]: ...
+
+    def __getitem__(self, index: int | slice) -> NearFeature | list[NearFeature]:
+        if isinstance(index, slice):
+            return [self._table.feature(row) for row in self._rows[index].tolist()]
+        return self._table.feature(int(self._rows[index]))
+
+
+def _numbers(values: Sequence[Any]) -> _Numbers:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def half_widths_m(batch: FeatureBatch) -> _Numbers:
+def half_widths_m(diameters_mm: Sequence[Any], properties: Sequence[str | None]) -> _Numbers:
     """Return half the outer diameter of each row, or half the width of a trace or pipe; 0 where unknown."""
-    widths = _numbers(batch.columns["diameter_mm"])
-    for row, text in enumerate(batch.columns["properties"]):
+    widths = _numbers(diameters_mm)
+    for row, text in enumerate(properties):
         if text and ('"bredde"' in text or '"udvendigBredde"' in text):
-            properties = orjson.loads(text)
-            measure = properties.get("bredde") or properties.get("udvendigBredde")
+            members = orjson.loads(text)
+            measure = members.get("bredde") or members.get("udvendigBredde")
             if isinstance(measure, dict) and isinstance(measure.get("value"), int | float):
                 widths[row] = np.fmax(widths[row], float(measure["value"]))
     widths[~(np.isfinite(widths) & (widths > 0))] = 0.0
@@ -369,13 +427,13 @@ def _fires(rule: PrecautionRule, table: _Table, depth_m: float | None) -> _Mask:
     """Return for which rows of a table all conditions of a rule hold."""
     when, mask = rule.when, table.physical.copy()
     if "hazards" in when:
-        mask &= _among(table.texts["hazard"], when["hazards"])
+        mask &= table.texts["hazard"].among(when["hazards"])
     if "supplies" in when:
-        mask &= _among(table.texts["supply"], when["supplies"])
+        mask &= table.texts["supply"].among(when["supplies"])
     if "not_supplies" in when:
-        mask &= ~_among(table.texts["supply"], when["not_supplies"])
+        mask &= ~table.texts["supply"].among(when["not_supplies"])
     if "statuses" in when:
-        mask &= _among(table.texts["status"], when["statuses"])
+        mask &= table.texts["status"].among(when["statuses"])
     if "within_m" in when:
         mask &= table.distance_m <= when["within_m"]
     if "beyond_m" in when:
@@ -387,7 +445,7 @@ def _fires(rule: PrecautionRule, table: _Table, depth_m: float | None) -> _Mask:
     if "overhead" in when:
         mask &= table.overhead == when["overhead"]
     if "note" in when:
-        mask &= np.array([bool(note) for note in table.notes], dtype=bool) == when["note"]
+        mask &= table.noted == when["note"]
     if "uncertain" in when:
         mask &= _uncertain(rule, table) == when["uncertain"]
     if "depth" in when:
@@ -396,14 +454,8 @@ def _fires(rule: PrecautionRule, table: _Table, depth_m: float | None) -> _Mask:
 
 
 def _uncertain(rule: PrecautionRule, table: _Table) -> _Mask:
-    accuracy = _among(table.texts["accuracy_class"], rule.accuracy_classes)
-    return accuracy | _among(table.texts["drawing_method"], rule.drawing_methods)
-
-
-def _among(values: NDArray[np.object_], allowed: Sequence[str | None]) -> _Mask:
-    """Return which values are among some; ``None`` may be one of them."""
-    wanted = frozenset(allowed)
-    return np.array([value in wanted for value in values.tolist()], dtype=bool)
+    accuracy = table.texts["accuracy_class"].among(rule.accuracy_classes)
+    return accuracy | table.texts["drawing_method"].among(rule.drawing_methods)
 
 
 def _clear(table: _Table, depth_m: float | None, clear_m: float) -> _Mask:
