@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoinfra.errors import GeoinfraError, InvalidInput, NotFound
+from geoinfra.presentation.style_set import load_style_set
 from geoinfra.presentation.symbols import (
     INK,
     PAPER,
@@ -356,3 +357,17 @@ def test_a_sprite_without_images_or_too_large_is_refused():
             make_sprite(images, **options)
     with pytest.raises(NotFound):
         make_sprite({"a": ("rumskib", "#000000")})
+
+
+# ------------------------------------------------------------------ the style set
+
+
+def test_the_style_set_gives_each_component_the_symbol_that_stands_for_it():
+    style_set = load_style_set("geoinfra")
+    component = style_set.dimensions["component"]
+    assert set(component.keys) <= set(load_symbols(style_set.symbols).drawings)
+    words = [f"other: {word}" for word in SYMBOLS.by_word] + list(SYMBOLS.by_word)
+    free = [(name, word) for name in COMPONENT_CLASSES for word in (None, "other: kvidder", *words)]
+    for feature_class, type_ in (*TYPES, *free):
+        given = {"kind": "component", "feature_class": feature_class, "type": type_}
+        assert component.classify(given) == symbol_for(feature_class, type_), given
