@@ -1,0 +1,296 @@
+"""Labels of a sheet: each where it is read best, none over another, none where too many stand.
+
+Every wish has some places where its label could be. The places of all wishes are tried against each other at
+once; then the wishes are gone through by priority, each takes the best place that is still free, and a label
+without a free place is left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geoinfra.presentation.plan_sheets import Frame
+
+__all__ = ["Placed", "Wish", "place"]
+
+type Path = NDArray[np.float64]
+
+_CELL_MM: Final = 25.0
+_MOST_IN_CELL: Final = 5
+_PLACES_ON_LINE: Final = (0.5, 0.38, 0.62, 0.25, 0.75, 0.12, 0.88, 0.04, 0.96)
+_STRAIGHT: Final = 0.985
+_PAD_MM: Final = 0.25
+_GAP: Final = 0.32  # between line and text, of the text's size
+_ASCENT, _DESCENT = 0.72, 0.22  # of the size, above and below the base line
+_MOST_COVERED: Final = (
+    2.6  # length of lines under a label, in heights of the label: one crossing is about one
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A label that is wanted.
+
+    Attributes
+    ----------
+    path
+        What it names, millimetres on the page: a line, or one vertex for a point.
+    width_mm
+        Of the text as it will be written.
+    priority
+        A greater one is placed first.
+    away_mm
+        Distance from the path at least; for a line with ``on_line`` none is kept.
+    on_line
+        Written over its line, as a street's name is, and not beside it.
+    spacing_mm
+        Another label with the same `same` is not nearer than this.
+    """
+
+    text: str
+    size_mm: float
+    width_mm: float
+    path: Path
+    priority: float
+    colour: str
+    bold: bool = False
+    opacity: float = 1.0
+    away_mm: float = 0.0
+    on_line: bool = False
+    spacing_mm: float = 0.0
+    same: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A label with its place: start of the base line, direction, and corners of its box."""
+
+    wish: Wish
+    x: float
+    y: float
+    turn_deg: float
+    corners: NDArray[np.float64]
+
+
+def place(
+    wishes: Iterable[Wish],
+    frame: Frame,
+    *,
+    lines: Sequence[shapely.Geometry] = (),
+    taken: Sequence[shapely.Geometry] = (),
+) -> list[Placed]:
+    """Return the labels that find a place.
+
+    Parameters
+    ----------
+    frame
+        All labels lie inside of it.
+    lines
+        Lines of the drawing; a label crosses few of them, none where it can.
+    taken
+        What no label may touch.
+    """
+    chosen = _thinned(sorted(wishes, key=lambda wish: (-wish.priority, wish.text, *wish.path[0].tolist())))
+    places = _Places.of(chosen)
+    if not len(places.wish):
+        return []
+    boxes = np.asarray(shapely.polygons(places.corners), dtype=object)
+    usable = _inside(places.corners, frame)
+    if len(taken):
+        usable[np.unique(shapely.STRtree(taken).query(boxes, predicate="intersects")[0])] = False
+    covered = _covered(boxes, places.corners, lines)
+    usable &= covered <= _MOST_COVERED
+    cost = covered + places.rank * 0.05
+    return _greedy(chosen, places, boxes, usable, cost)
+
+
+def _covered(
+    boxes: NDArray[np.object_], corners: NDArray[np.float64], lines: Sequence[shapely.Geometry]
+) -> NDArray[np.float64]:
+    """Return how much of the drawing each box would cover: length of lines, in heights of the box."""
+    if not len(lines):
+        return np.zeros(len(boxes))
+    hits, line = shapely.STRtree(lines).query(boxes, predicate="intersects")
+    under = shapely.length(shapely.intersection(np.asarray(lines, dtype=object)[line], boxes[hits]))
+    heights = np.hypot(*(corners[:, 3] - corners[:, 0]).T)
+    covered: NDArray[np.float64] = np.bincount(hits, under, minlength=len(boxes)) / heights
+    return covered
+
+
+def _greedy(
+    wishes: Sequence[Wish],
+    places: _Places,
+    boxes: NDArray[np.object_],
+    usable: NDArray[np.bool_],
+    cost: NDArray[np.float64],
+) -> list[Placed]:
+    rows = np.flatnonzero(usable)
+    left, right = shapely.STRtree(boxes[rows]).query(boxes[rows], predicate="intersects")
+    order = np.argsort(left, kind="stable")
+    starts = np.searchsorted(left[order], np.arange(len(rows) + 1))
+    against = right[order]
+    free = np.ones(len(rows), dtype=bool)
+    of_wish: dict[int, list[int]] = defaultdict(list)
+    for position, row in enumerate(rows.tolist()):
+        of_wish[int(places.wish[row])].append(position)
+    middles = places.corners.mean(axis=1)
+    stand: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    placed = []
+    for number, positions in sorted(of_wish.items()):
+        wish = wishes[number]
+        for position in sorted(positions, key=lambda p: float(cost[rows[p]])):
+            row = int(rows[position])
+            if free[position] and not _too_near(wish, middles[row], stand):
+                free[against[starts[position] : starts[position + 1]]] = False
+                stand[wish.same].append(middles[row])
+                start = places.start[row].tolist()
+                placed.append(Placed(wish, start[0], start[1], float(places.turn[row]), places.corners[row]))
+                break
+    return placed
+
+
+def _too_near(wish: Wish, middle: NDArray[np.float64], stand: dict[str, list[NDArray[np.float64]]]) -> bool:
+    if not wish.same or not stand[wish.same]:
+        return False
+    away = np.hypot(*(np.array(stand[wish.same]) - middle).T)
+    return bool(away.min() < wish.spacing_mm)
+
+
+def _thinned(wishes: Sequence[Wish]) -> list[Wish]:
+    """Keep a few wishes of each cell of the sheet: more could not be read, and would take long to try."""
+    count: dict[tuple[int, int], int] = defaultdict(int)
+    kept = []
+    for wish in wishes:
+        middle = wish.path[len(wish.path) // 2]
+        cell = int(middle[0] // _CELL_MM), int(middle[1] // _CELL_MM)
+        if count[cell] < _MOST_IN_CELL * 3:
+            count[cell] += 1
+            kept.append(wish)
+    return kept
+
+
+def _inside(corners: NDArray[np.float64], frame: Frame) -> NDArray[np.bool_]:
+    x, y = corners[..., 0], corners[..., 1]
+    within = (x > frame.left) & (x < frame.right) & (y > frame.bottom) & (y < frame.top)
+    inside: NDArray[np.bool_] = within.all(axis=1)
+    return inside
+
+
+@dataclass(slots=True)
+class _Places:
+    """All places of all wishes, as columns."""
+
+    wish: NDArray[np.int64]
+    rank: NDArray[np.float64]
+    start: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    corners: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, wishes: Sequence[Wish]) -> _Places:
+        wish: list[int] = []
+        rank: list[float] = []
+        found: list[tuple[float, float, float]] = []  # x, y, radians
+        for number, one in enumerate(wishes):
+            places = list(_around(one) if len(one.path) == 1 else _along(one))
+            found += places
+            wish += [number] * len(places)
+            rank += range(len(places))
+        spots = np.array(found).reshape(-1, 3)
+        width = np.array([wishes[number].width_mm for number in wish])
+        size = np.array([wishes[number].size_mm for number in wish])
+        return cls(
+            np.array(wish, dtype=np.int64),
+            np.array(rank, dtype=float),
+            spots[:, :2],
+            np.degrees(spots[:, 2]),
+            _corners(spots, width, size),
+        )
+
+
+def _corners(
+    spots: NDArray[np.float64], width: NDArray[np.float64], size: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    along = np.stack([np.cos(spots[:, 2]), np.sin(spots[:, 2])], axis=1)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    low, high = -_DESCENT * size - _PAD_MM, _ASCENT * size + _PAD_MM
+    near, far = np.full(len(width), -_PAD_MM), width + _PAD_MM
+    corners = [
+        spots[:, :2] + a[:, None] * along + b[:, None] * across
+        for a, b in ((near, low), (far, low), (far, high), (near, high))
+    ]
+    return np.stack(corners, axis=1)
+
+
+def _around(wish: Wish) -> Iterable[tuple[float, float, float]]:
+    """Yield the places around a point: right, left, above, below, and between these; on it where it may."""
+    x, y = wish.path[0].tolist()
+    gap = wish.away_mm + _GAP * wish.size_mm
+    low = -(_ASCENT - _DESCENT) / 2 * wish.size_mm
+    if wish.on_line:
+        yield x - wish.width_mm / 2, y + low, 0.0
+    right, left, middle = x + gap, x - gap - wish.width_mm, x - wish.width_mm / 2
+    above, under = y + gap + _DESCENT * wish.size_mm, y - gap - _ASCENT * wish.size_mm
+    for spot_x, spot_y in (
+        (right, y + low),
+        (left, y + low),
+        (middle, above),
+        (middle, under),
+        (right, above),
+        (right, under),
+        (left, above),
+        (left, under),
+    ):
+        yield spot_x, spot_y, 0.0
+
+
+def _along(wish: Wish) -> Iterable[tuple[float, float, float]]:
+    """Yield the places beside the straight stretches of a line, to be read from below or from the right."""
+    steps = np.hypot(*np.diff(wish.path, axis=0).T)
+    reach = np.concatenate([[0.0], np.cumsum(steps)])
+    length = float(reach[-1])
+    if length < wish.width_mm * 0.6:
+        return
+    half = wish.width_mm / 2
+    middles = np.unique(np.clip(np.array(_PLACES_ON_LINE) * length, min(half, length / 2), None))
+    middles = np.unique(np.minimum(middles, max(length - half, length / 2)))
+    middles = middles[np.argsort(np.abs(middles - length / 2), kind="stable")]
+    at = _interpolator(reach, wish.path)
+    first, last = at(np.maximum(middles - half, 0.0)), at(np.minimum(middles + half, length))
+    chord = last - first
+    span = np.hypot(*chord.T)
+    wanted = np.minimum(middles + half, length) - np.maximum(middles - half, 0.0)
+    straight = span >= _STRAIGHT * wanted
+    sides = (0.0,) if wish.on_line else (1.0, -1.0)
+    for side in sides:
+        for spot, (dx, dy), ok in zip((first + last) / 2, chord, straight, strict=True):
+            if ok:
+                yield _beside(wish, spot, np.arctan2(dy, dx), side)
+
+
+def _beside(wish: Wish, spot: NDArray[np.float64], turn: float, side: float) -> tuple[float, float, float]:
+    if not -np.pi / 2 < turn <= np.pi / 2 + 1e-9:
+        turn = turn - np.pi if turn > 0 else turn + np.pi
+    size = wish.size_mm
+    gap = wish.away_mm + _GAP * size
+    rise = -(_ASCENT - _DESCENT) / 2 * size if side == 0 else gap if side > 0 else -gap - _ASCENT * size
+    along = np.array([np.cos(turn), np.sin(turn)])
+    start = spot - along * wish.width_mm / 2 + np.array([-along[1], along[0]]) * rise
+    return float(start[0]), float(start[1]), float(turn)
+
+
+def _interpolator(
+    reach: NDArray[np.float64], path: Path
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def at(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y = (np.interp(distance, reach, path[:, axis]) for axis in (0, 1))
+        return np.stack([x, y], axis=1)
+
+    return at
