@@ -444,7 +444,7 @@ def _elements(path: Path) -> Iterator[tuple[str, _Shape]]:
     except etree.XMLSyntaxError as error:
         raise InvalidInput(f"The symbol file {path.name} is not XML.") from error
     _require(root.tag == f"{_SVG}svg" and dict(root.attrib) == _ROOT, path.name, "has another root")
-    _require(root.getroottree().docinfo.doctype == "", path.name, "has a document type")
+    _require(root.getroottree().docinfo.internalDTD is None, path.name, "has a document type")
     for element in root:
         tag = str(element.tag).removeprefix(_SVG)
         _require(
@@ -565,7 +565,7 @@ def _arc(start: Points, given: list[float]) -> Points:
         last += 2 * math.pi
     if not sweep and last > first:
         last -= 2 * math.pi
-    return _turn(*centre, radius, first, last)[1:]
+    return _turn(float(centre[0]), float(centre[1]), radius, first, last)[1:]
 
 
 def _turn(x: float, y: float, radius: float, first: float, last: float) -> Points:
