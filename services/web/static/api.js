@@ -4,13 +4,32 @@ import { language, t } from "./i18n.js";
 
 /**
  * @typedef {{id: string, title: {da: string, en: string}, visibility: string, geometry: string, style: unknown, attribution?: string, tiles: string}} Collection
- * @typedef {{demo: boolean, roles: string[], centre: [number, number], bounds: [number, number, number, number],
+ * @typedef {import("./geometry.js").Polygon} Polygon
+ * @typedef {import("./geometry.js").Area} Area
+ * @typedef {"planned" | "emergency" | "planning"} Kind
+ * @typedef {{demo: boolean, sandbox: boolean, roles: string[], centre: [number, number], bounds: [number, number, number, number],
  *   role: string | null, organisation: {cvr: string, name: string} | null, collections: Collection[], max_area_m2: number}} Config
- * @typedef {{cvr: string, name: string, status: string, status_da: string, features: number | null,
- *   valid_to: string | null, expired: boolean, answered_at: string | null}} OwnerAnswer
- * @typedef {{number: string, state: string, filed_at: string, area: import("./geometry.js").Polygon | null, area_m2: number,
- *   period: {from: string, to: string}, methods: string[], description: string, owners: OwnerAnswer[],
- *   package: {state: "building" | "ready" | "failed" | null, ready: boolean, size_bytes?: number, features?: number, sha256?: string} | null}} Enquiry
+ * @typedef {{cvr: string, name: string, supplies: string[], status: string, status_da: string, open: boolean, features: number | null,
+ *   valid_to: string | null, expired: boolean, answered_at: string | null, due_at: string | null, time_left_min: number | null,
+ *   overdue_since: string | null, clock: {state: "running" | "paused" | "overdue" | "in-time" | "late"} | null, version: number,
+ *   expected_at: string | null, supplementary_info: string | null,
+ *   contact: {name?: string, phone?: string, email?: string} | null}} OwnerAnswer
+ * @typedef {{number: string, state: string, area: Polygon, area_m2: number, fee_dkk: string}} Part
+ * @typedef {{number: string, state: string, kind: Kind, permits_digging: boolean, owners_first: boolean, filed_at: string,
+ *   area: Polygon | null, area_m2: number, period: {from: string, to: string}, methods: string[], description: string,
+ *   original: string | null, owners: OwnerAnswer[], surroundings?: {distance_m: number, owners: OwnerAnswer[]}, fee_dkk?: string,
+ *   parts?: Part[], resend?: {allowed: boolean, last_day: string, da: string, en: string},
+ *   validity?: {state: "not-begun" | "in-force" | "information-expired" | "expired" | "never", last_day: string, expired_owners: string[]},
+ *   package: {state: "building" | "ready" | "failed" | null, ready: boolean, sequence?: number, size_bytes?: number, features?: number,
+ *     sha256?: string} | null}} Enquiry `fee_dkk` and what stands beside it are for its filer only
+ * @typedef {{area_m2: number, parts: {part: number, area: Polygon, area_m2: number}[], fee_dkk: string, fee_year_dkk: string,
+ *   fee_cap_dkk: string, clock: {due_at: string, manual_due_at: string} | null}} Preview
+ * @typedef {{feature_id: string, feature_class?: string, supply?: string, hazard?: string, owner_cvr: string, moved_m?: number,
+ *   raised_m?: number, reshaped?: boolean, position?: [number, number], geometry?: import("geojson").Geometry, geometry_before?: import("geojson").Geometry,
+ *   attributes?: Record<string, {before: unknown, after: unknown}>}} Change
+ * @typedef {{owner_cvr: string, name: string, before: string | null, after: string | null}} Standing
+ * @typedef {{counts: {added: number, removed: number, changed: number, unchanged: number}, owners: Standing[],
+ *   added: Change[], removed: Change[], changed: Change[]}} Differences
  * @typedef {{text: string, lon: number, lat: number}} Address
  * @typedef {{code: string, severity: "error" | "warning" | "info", message: string, message_da?: string, feature_id?: string,
  *   line?: number, path?: string, expected?: string, found?: string, rule?: string, hint?: string, hint_da?: string,
@@ -21,11 +40,17 @@ import { language, t } from "./i18n.js";
 
 /** An answer of the server that is not what was asked for, or no answer at all. */
 export class ApiError extends Error {
-  /** @param {number} status 0 when there was no answer @param {string} message @param {string} [hint] */
-  constructor(status, message, hint = "") {
+  /**
+   * @param {number} status 0 when there was no answer
+   * @param {string} message
+   * @param {string} [hint]
+   * @param {string} [path] the member of the request that is wrong
+   */
+  constructor(status, message, hint = "", path = "") {
     super(message);
     this.status = status;
     this.hint = hint;
+    this.path = path;
   }
 }
 
@@ -83,8 +108,10 @@ async function problemOf(response) {
   if (!type.includes("json")) return new ApiError(response.status, t("error.unexpected", { status: response.status }));
   const problem = await response.json();
   const detail = typeof problem.detail === "string" ? problem.detail : problem.title;
+  const path = typeof problem.path === "string" ? problem.path : "";
+  if (language() === "da" && problem.message_da) return new ApiError(response.status, problem.message_da, "", path);
   if (response.status === 401 && !detail) return new ApiError(401, t("error.authentication"));
-  return new ApiError(response.status, detail ?? t("error.unexpected", { status: response.status }), problem.hint ?? "");
+  return new ApiError(response.status, detail ?? t("error.unexpected", { status: response.status }), problem.hint ?? "", path);
 }
 
 /** @returns {Promise<Config>} */
@@ -103,6 +130,21 @@ export const findAddresses = async (text, signal) =>
  */
 export const fileEnquiry = (request, key) =>
   call("/api/enquiries", { method: "POST", body: request, headers: { "Idempotency-Key": key } });
+
+/** What filing would mean; only the area must be there. @param {object} request @param {AbortSignal} signal @returns {Promise<Preview>} */
+export const previewEnquiry = (request, signal) => call("/api/enquiries/preview", { method: "POST", body: request, signal });
+
+/** File the same dig again, free. @param {string} number @param {string} key as of {@link fileEnquiry} @returns {Promise<Enquiry>} */
+export const resendEnquiry = (number, key) =>
+  call(`/api/enquiries/${encodeURIComponent(number)}/resend`, { method: "POST", headers: { "Idempotency-Key": key } });
+
+/** What package `to` has otherwise than package `from`. @param {string} number @param {number} from @param {number} to @returns {Promise<Differences>} */
+export const packageDifferences = (number, from, to) =>
+  call(`/api/enquiries/${encodeURIComponent(number)}/differences?from=${from}&to=${to}&geometry=true`);
+
+/** 128 random bits for an idempotency key; `crypto.randomUUID` is absent on plain HTTP. */
+export const randomKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** @returns {Promise<Enquiry[]>} */
 export const listEnquiries = async () => (await call("/api/enquiries")).items;

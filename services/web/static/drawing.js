@@ -1,4 +1,4 @@
-// The one dig area on the map: drawn, edited or set, always a single polygon.
+// The dig area on the map: one or several polygons, drawn, edited or set.
 
 import {
   TerraDraw,
@@ -34,18 +34,18 @@ const DECIMALS = 9;
 export class Drawing {
   /** @type {TerraDraw} */ #draw;
   /** @type {import("maplibre-gl").Map} */ #map;
-  /** @type {(area: Polygon | null) => void} */ #onArea;
+  /** @type {(areas: Polygon[]) => void} */ #onAreas;
   /** @type {(shape: Shape | null) => void} */ #onShape;
   /** @type {Shape | null} */ #shape = null;
 
   /**
    * @param {import("maplibre-gl").Map} map with its style loaded
-   * @param {(area: Polygon | null) => void} onArea called on every change of the area, also while drawing
+   * @param {(areas: Polygon[]) => void} onAreas called on every change of the area, also while drawing
    * @param {(shape: Shape | null) => void} onShape called when drawing begins (the shape) and ends (null)
    */
-  constructor(map, onArea, onShape) {
+  constructor(map, onAreas, onShape) {
     this.#map = map;
-    this.#onArea = onArea;
+    this.#onAreas = onAreas;
     this.#onShape = onShape;
     this.#draw = new TerraDraw({
       adapter: new TerraDrawMapLibreGLAdapter({ map, coordinatePrecision: DECIMALS }),
@@ -62,24 +62,25 @@ export class Drawing {
     });
     this.#draw.start();
     this.#draw.setMode("select");
-    this.#draw.on("change", () => this.#onArea(this.area));
+    this.#draw.on("change", () => this.#onAreas(this.areas));
     this.#draw.on("finish", (id, context) => {
       if (context.action === "draw") this.#finished(id);
     });
   }
 
-  /** The area as it is now, or null while it has fewer than three corners. @returns {Polygon | null} */
-  get area() {
-    const feature = this.#draw.getSnapshot().find(({ geometry }) => geometry.type === "Polygon");
-    if (!feature) return null;
-    const polygon = /** @type {Polygon} */ (feature.geometry);
-    const corners = new Set(polygon.coordinates[0].map(String));
-    return corners.size >= 3 ? { type: "Polygon", coordinates: polygon.coordinates } : null;
+  /** The polygons as they are now, without one that has fewer than three corners. @returns {Polygon[]} */
+  get areas() {
+    return this.#draw.getSnapshot().flatMap(({ geometry }) => {
+      if (geometry.type !== "Polygon") return [];
+      const coordinates = /** @type {number[][][]} */ (geometry.coordinates);
+      const corners = new Set(coordinates[0].map(String));
+      return corners.size >= 3 ? [{ type: /** @type {const} */ ("Polygon"), coordinates }] : [];
+    });
   }
 
-  /** Start to draw a new area in place of the present one. @param {Shape} shape */
+  /** Start to draw a polygon beside those that are there. @param {Shape} shape */
   begin(shape) {
-    this.clear();
+    this.#deselect();
     this.#draw.setMode(shape);
     this.#setShape(shape);
     this.#map.getCanvas().focus();
@@ -90,30 +91,47 @@ export class Drawing {
     this.#map.getCanvas().dispatchEvent(new KeyboardEvent("keyup", { key: "Enter", bubbles: true }));
   }
 
-  /** Leave drawing and remove the area. */
+  /** Leave drawing; the polygon that was begun goes. */
+  cancel() {
+    this.#draw.setMode("select");
+    this.#setShape(null);
+    this.#onAreas(this.areas);
+  }
+
+  /** Leave drawing and remove all polygons. */
   clear() {
     this.#draw.setMode("select");
     this.#draw.clear();
     this.#setShape(null);
-    this.#onArea(null);
+    this.#onAreas([]);
   }
 
   /**
-   * Put `area` in place of the present one, ready to edit.
-   * @param {Polygon} area
-   * @returns {boolean} false when it is not a polygon that can be drawn
+   * Put `areas` in place of the present ones, ready to edit.
+   * @param {Polygon[]} areas
+   * @returns {boolean} false when one is not a polygon that can be drawn; then there are none
    */
-  set(area) {
+  set(areas) {
     this.clear();
-    const coordinates = area.coordinates.map((ring) =>
-      ring.map((position) => position.map((degrees) => Number(degrees.toFixed(DECIMALS)))));
-    const [result] = this.#draw.addFeatures([
-      { type: "Feature", geometry: { type: "Polygon", coordinates }, properties: { mode: "polygon" } },
-    ]);
-    if (!result.valid || result.id === undefined) return false;
-    this.#draw.selectFeature(result.id);
-    this.#onArea(this.area);
+    const results = this.#draw.addFeatures(areas.map(({ coordinates }) => ({
+      type: "Feature", properties: { mode: "polygon" },
+      geometry: { type: "Polygon", coordinates: coordinates.map((ring) => ring.map((position) =>
+        position.map((degrees) => Number(degrees.toFixed(DECIMALS))))) },
+    })));
+    if (!results.every(({ valid }) => valid)) {
+      this.clear();
+      return false;
+    }
+    if (results.length === 1 && results[0].id !== undefined) this.#draw.selectFeature(results[0].id);
+    this.#onAreas(this.areas);
     return true;
+  }
+
+  #deselect() {
+    if (this.#draw.getMode() !== "select") this.#draw.setMode("select");
+    for (const { id, properties } of this.#draw.getSnapshot()) {
+      if (properties.selected && id !== undefined) this.#draw.deselectFeature(id);
+    }
   }
 
   /** @param {string | number} id */
@@ -121,7 +139,7 @@ export class Drawing {
     this.#draw.setMode("select");
     this.#draw.selectFeature(id);
     this.#setShape(null);
-    this.#onArea(this.area);
+    this.#onAreas(this.areas);
   }
 
   /** @param {Shape | null} shape */

@@ -2,6 +2,7 @@
 
 /** @typedef {[number, number]} Position longitude, latitude in degrees, or easting, northing in metres */
 /** @typedef {{type: "Polygon", coordinates: number[][][]}} Polygon */
+/** @typedef {Polygon | {type: "MultiPolygon", coordinates: number[][][][]}} Area */
 
 // GRS80 and the Krüger series to the fourth order of the third flattening; below 1 mm within the zone.
 const SEMI_MAJOR_M = 6378137;
@@ -123,12 +124,20 @@ const isRing = (ring) =>
     Number.isFinite(position[0]) && Math.abs(position[0]) <= 180 &&
     Number.isFinite(position[1]) && Math.abs(position[1]) <= 90);
 
+/** @param {any} value @returns {number[][][][]} rings of the polygons of a GeoJSON value, unchecked */
+function ringsOf(value) {
+  if (value?.type === "FeatureCollection" && Array.isArray(value.features)) return value.features.flatMap(ringsOf);
+  if (value?.type === "Feature") return ringsOf(value.geometry);
+  if (value?.type === "MultiPolygon" && Array.isArray(value.coordinates)) return value.coordinates;
+  return [value?.type === "Polygon" ? value.coordinates : null];
+}
+
 /**
- * Read one polygon from GeoJSON text: a Polygon, a Feature with one, or a collection of one such Feature.
+ * Read polygons from GeoJSON text: a Polygon, a MultiPolygon, or features with them.
  * @param {string} text
- * @returns {Polygon | null} null when the text is anything else
+ * @returns {Polygon[] | null} null when the text is anything else
  */
-export function polygonFromText(text) {
+export function polygonsFromText(text) {
   let value;
   try {
     value = JSON.parse(text);
@@ -136,23 +145,22 @@ export function polygonFromText(text) {
     if (error instanceof SyntaxError) return null;
     throw error;
   }
-  if (value?.type === "FeatureCollection" && value.features?.length === 1) [value] = value.features;
-  if (value?.type === "Feature") value = value.geometry;
-  if (value?.type !== "Polygon" || !Array.isArray(value.coordinates) || value.coordinates.length === 0) return null;
-  if (!value.coordinates.every(isRing)) return null;
-  return {
-    type: "Polygon",
-    coordinates: value.coordinates.map((/** @type {number[][]} */ ring) => ring.map(([lon, lat]) => [lon, lat])),
-  };
+  const polygons = ringsOf(value);
+  const sound = polygons.length > 0 && polygons.every((rings) =>
+    Array.isArray(rings) && rings.length > 0 && rings.every(isRing));
+  if (!sound) return null;
+  return polygons.map((rings) => (
+    { type: "Polygon", coordinates: rings.map((ring) => ring.map(([lon, lat]) => [lon, lat])) }));
 }
 
 /**
- * West, south, east, north of a polygon.
- * @param {Polygon} polygon
+ * West, south, east, north of polygons.
+ * @param {Polygon[]} polygons at least one
  * @returns {[number, number, number, number]}
  */
-export function boundsOf(polygon) {
-  const longitudes = polygon.coordinates[0].map(([lon]) => lon);
-  const latitudes = polygon.coordinates[0].map(([, lat]) => lat);
+export function boundsOf(polygons) {
+  const positions = polygons.flatMap(({ coordinates }) => coordinates[0]);
+  const longitudes = positions.map(([lon]) => lon);
+  const latitudes = positions.map(([, lat]) => lat);
   return [Math.min(...longitudes), Math.min(...latitudes), Math.max(...longitudes), Math.max(...latitudes)];
 }

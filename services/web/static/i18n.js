@@ -50,20 +50,45 @@ const catalogue = {
   "tab.mine": { da: "Mine", en: "Mine" },
   "tab.check": { da: "Kontrol", en: "Check" },
   "tab.layers": { da: "Kortlag", en: "Layers" },
+  "kind.heading": { da: "Hvad skal du?", en: "What will you do?" },
+  "kind.planned": { da: "Planlagt gravning", en: "Planned dig" },
+  "kind.emergency": { da: "Akut reparation", en: "Urgent repair" },
+  "kind.planning": { da: "Kun planlægning", en: "Planning only" },
+  "kind.planned.text": {
+    da: "Du har ikke gravet endnu. Ejerne skal svare; som regel svarer de straks.",
+    en: "You have not dug yet. Owners must answer; most do at once.",
+  },
+  "kind.emergency.text": {
+    da: "En skade skal udbedres straks. Du får ejernes telefonnumre med det samme: Ring, før du graver.",
+    en: "Damage must be mended at once. You get the owners’ telephone numbers right away: call before you dig.",
+  },
+  "kind.planning.text": {
+    da: "Se, hvem der har ledninger. Ejerne spørges ikke, og svaret må aldrig bruges til at grave efter.",
+    en: "See who has lines. Owners are not asked, and the answer must never be used for digging.",
+  },
+  "filer.label": { da: "Du graver", en: "You dig" },
+  "filer.professional": { da: "Erhvervsmæssigt", en: "Professionally" },
+  "filer.private": { da: "Privat", en: "Privately" },
+  "emergency.heading": { da: "Hvorfor kan det ikke vente?", en: "Why can it not wait?" },
+  "ground.danger-to-life": { da: "Fare for menneskeliv", en: "Danger to life" },
+  "ground.getting-worse": { da: "Skaden bliver værre", en: "The damage gets worse" },
+  "ground.waste": { da: "Betydeligt ressourcespild", en: "Major waste" },
+  "ground.environment": { da: "Miljøskade", en: "Environmental harm" },
+  "emergency.reason": { da: "Hvad er der sket?", en: "What has happened?" },
+  "emergency.reasonHint": { da: "Fx sprunget vandledning", en: "For instance a burst water pipe" },
+  "emergency.begun": { da: "Gravearbejdet er begyndt", en: "Digging has begun" },
   "area.heading": { da: "Graveområde", en: "Dig area" },
   "area.polygon": { da: "Tegn polygon", en: "Draw polygon" },
   "area.rectangle": { da: "Tegn rektangel", en: "Draw rectangle" },
+  "area.morePolygon": { da: "Tilføj polygon", en: "Add polygon" },
+  "area.moreRectangle": { da: "Tilføj rektangel", en: "Add rectangle" },
   "area.clear": { da: "Ryd", en: "Clear" },
-  "area.none": { da: "Intet område endnu. Højst {max} m².", en: "No area yet. At most {max} m²." },
+  "area.none": { da: "Tegn på kortet, hvor der skal graves.", en: "Draw on the map where you will dig." },
   "area.size": { da: "{area} m²", en: "{area} m²" },
-  "area.limit": { da: "af højst {max} m²", en: "of at most {max} m²" },
-  "area.tooLarge": {
-    da: "Området er større end {max} m². Del det i flere forespørgsler.",
-    en: "The area is larger than {max} m². Divide it into several enquiries.",
-  },
-  "area.edit": {
-    da: "Træk i hjørnerne på kortet for at rette området.",
-    en: "Drag the corners on the map to adjust the area.",
+  "area.several": { da: "{n} polygoner", en: "{n} polygons" },
+  "area.parts": {
+    da: "Sendes som {n} forespørgsler med én fælles pakke, fordi området er over {max} m².",
+    en: "Filed as {n} enquiries that share one package, as the area is above {max} m².",
   },
   "area.other": { da: "Uden at tegne", en: "Without drawing" },
   "area.view": { da: "Brug kortudsnittet", en: "Use the map view" },
@@ -72,11 +97,11 @@ const catalogue = {
   "area.width": { da: "Bredde (m)", en: "Width (m)" },
   "area.height": { da: "Højde (m)", en: "Height (m)" },
   "area.make": { da: "Lav rektangel", en: "Make rectangle" },
-  "area.geojson": { da: "GeoJSON-polygon (længde, bredde)", en: "GeoJSON polygon (longitude, latitude)" },
+  "area.geojson": { da: "GeoJSON-polygoner (længde, bredde)", en: "GeoJSON polygons (longitude, latitude)" },
   "area.paste": { da: "Brug GeoJSON", en: "Use GeoJSON" },
   "area.badGeojson": {
-    da: "Teksten er ikke en GeoJSON-polygon. Indsæt en Polygon eller en Feature med en Polygon i længde- og breddegrader.",
-    en: "The text is not a GeoJSON polygon. Paste a Polygon, or a Feature with a Polygon, in longitude and latitude.",
+    da: "Teksten er ikke en GeoJSON-polygon. Indsæt en Polygon, en MultiPolygon eller en Feature med en af dem i længde- og breddegrader.",
+    en: "The text is not a GeoJSON polygon. Paste a Polygon, a MultiPolygon, or a Feature with one, in longitude and latitude.",
   },
   "draw.polygon": { da: "Klik på hjørnerne, og slut med Færdig.", en: "Click the corners, then Finish." },
   "draw.rectangle": { da: "Klik to modstående hjørner.", en: "Click two opposite corners." },
@@ -89,13 +114,52 @@ const catalogue = {
   "form.otherMethod": { da: "Beskriv metoden", en: "Describe the method" },
   "form.description": { da: "Beskrivelse", en: "Description" },
   "form.descriptionHint": { da: "Fx ny stikledning", en: "For instance a new service pipe" },
+  "more.summary": { da: "Flere oplysninger (valgfrit)", en: "More details (optional)" },
+  "more.ownNumber": { da: "Eget nummer", en: "Your own number" },
+  "more.depth": { da: "Gravedybde (m)", en: "Dig depth (m)" },
+  "more.supplies": { da: "Hvad skal lægges?", en: "What will be laid?" },
+  "more.purpose": { da: "Formål (LER’s nummer)", en: "Purpose (LER’s number)" },
+  "more.surroundings": { da: "Nævn også ejere ved siden af", en: "Also name owners beside the area" },
+  "more.surroundings.0": { da: "Nej", en: "No" },
+  "more.surroundings.n": { da: "Inden for {n} m", en: "Within {n} m" },
+  "laid.1": { da: "Tele og data", en: "Telecom and data" },
+  "laid.2": { da: "Antenne", en: "Cable TV" },
+  "laid.3": { da: "Vand", en: "Water" },
+  "laid.4": { da: "Varme", en: "Heating" },
+  "laid.5": { da: "El", en: "Electricity" },
+  "laid.6": { da: "Olie", en: "Oil" },
+  "laid.7": { da: "Gas", en: "Gas" },
+  "laid.8": { da: "Spildevand", en: "Wastewater" },
+  "laid.99": { da: "Andet", en: "Other" },
+  "preview.due": { da: "Ejerne svarer senest", en: "Owners answer by" },
+  "preview.manual": { da: "manuelt {when}", en: "by hand {when}" },
+  "preview.fee": { da: "Gebyr", en: "Fee" },
+  "preview.kr": { da: "{kr} kr.", en: "DKK {kr}" },
+  "preview.free": { da: "Gratis", en: "Free" },
+  "preview.year": { da: "i år {year} af højst {cap}", en: "this year {year} of max. {cap}" },
+  "preview.notAsked": {
+    da: "Ejerne spørges ikke. Må ikke bruges til at grave.",
+    en: "Owners are not asked. Never dig by it.",
+  },
   "form.contact": { da: "Kontaktperson", en: "Contact" },
   "form.name": { da: "Navn", en: "Name" },
   "form.email": { da: "E-mail", en: "E-mail" },
   "form.phone": { da: "Telefon", en: "Telephone" },
   "form.submit": { da: "Send forespørgsel", en: "File enquiry" },
+  "form.submit.emergency": { da: "Send, og få telefonnumre", en: "File and get telephone numbers" },
+  "form.submit.planning": { da: "Send orienterende forespørgsel", en: "File for planning only" },
   "form.sending": { da: "Sender …", en: "Filing …" },
   "form.needArea": { da: "Angiv først et graveområde.", en: "Give a dig area first." },
+  "form.needGround": {
+    da: "Vælg mindst én grund til, at det ikke kan vente.",
+    en: "Choose at least one reason why it cannot wait.",
+  },
+  "form.needReason": { da: "Skriv, hvad der er sket.", en: "Write what has happened." },
+  "form.needContact": {
+    da: "Angiv kontaktpersonens navn og en mailadresse eller et telefonnummer.",
+    en: "Give the contact’s name, and a mail address or telephone number.",
+  },
+  "form.needMethod": { da: "Skriv, hvordan der graves.", en: "Write how you will dig." },
   "form.needPeriod": { da: "Graveperioden slutter, før den begynder.", en: "The dig period ends before it begins." },
   "form.needRole": {
     da: "Kun gravere kan sende en forespørgsel.",
@@ -203,6 +267,88 @@ const catalogue = {
   "status.lost": { da: "Forbindelsen blev afbrudt. Prøver igen …", en: "The connection was lost. Trying again …" },
   "status.period": { da: "{from} – {to}", en: "{from} – {to}" },
   "status.validTo": { da: "gælder til {date}", en: "valid until {date}" },
+  "status.call": { da: "Ring til ejerne, før du graver", en: "Call the owners before you dig" },
+  "status.call.none": { da: "Ingen ejere har ledninger i området.", en: "No owner has lines in the area." },
+  "status.noPhone": { da: "Intet telefonnummer registreret", en: "No telephone registered" },
+  "status.phone": { da: "Ring {phone}", en: "Call {phone}" },
+  "status.mail": { da: "Skriv til {mail}", en: "Write to {mail}" },
+  "status.owners": { da: "Ejere", en: "Owners" },
+  "status.ownersNotAsked": { da: "Ejere i området (ikke spurgt)", en: "Owners in the area (not asked)" },
+  "status.beside": { da: "Ejere ved siden af, inden for {n} m", en: "Owners beside the area, within {n} m" },
+  "status.besideText": {
+    da: "Ikke spurgt. De har intet i selve graveområdet.",
+    en: "Not asked. They have nothing in the dig area itself.",
+  },
+  "status.open": {
+    da: "{n} ejere mangler at svare. Grav ikke, før alle har svaret.",
+    en: "{n} owners have not answered yet. Do not dig before all have.",
+  },
+  "status.open.one": {
+    da: "1 ejer mangler at svare. Grav ikke, før alle har svaret.",
+    en: "1 owner has not answered yet. Do not dig before all have.",
+  },
+  "status.openCalled": { da: "{n} ejere mangler at svare.", en: "{n} owners have not answered yet." },
+  "status.openCalled.one": { da: "1 ejer mangler at svare.", en: "1 owner has not answered yet." },
+  "status.late": {
+    da: "{n} svar er forsinket. Kontakt ejerne selv.",
+    en: "{n} answers are late. Contact the owners yourself.",
+  },
+  "status.late.one": {
+    da: "1 svar er forsinket. Kontakt ejeren selv.",
+    en: "1 answer is late. Contact the owner yourself.",
+  },
+  "status.all": { da: "Alle ejere har svaret.", en: "All owners have answered." },
+  "status.never": {
+    da: "Kun til planlægning. Må aldrig bruges til at grave.",
+    en: "For planning only. Never to be used for digging.",
+  },
+  "validity.not-begun": {
+    da: "Gælder i graveperioden, til og med {date}",
+    en: "Valid in the dig period, to and including {date}",
+  },
+  "validity.in-force": { da: "Gælder til og med {date}", en: "Valid to and including {date}" },
+  "validity.information-expired": {
+    da: "Oplysninger er udløbet: {owners}. Gensend forespørgslen.",
+    en: "Information has expired: {owners}. Send the enquiry again.",
+  },
+  "validity.expired": { da: "Udløb {date}. Grav ikke efter den.", en: "Expired {date}. Do not dig by it." },
+  "clock.running": { da: "{span} tilbage, frist {when}", en: "{span} left, due {when}" },
+  "clock.paused": { da: "{span} tilbage i arbejdstiden, frist {when}", en: "{span} of working time left, due {when}" },
+  "clock.overdue": { da: "Forsinket siden {when}", en: "Late since {when}" },
+  "clock.in-time": { da: "Besvaret til tiden", en: "Answered in time" },
+  "clock.late": { da: "Besvaret for sent", en: "Answered late" },
+  "span.minutes": { da: "{m} min", en: "{m} min" },
+  "span.hours": { da: "{h} t {m} min", en: "{h} h {m} min" },
+  "owner.expected": { da: "Ventes {when}", en: "Expected {when}" },
+  "owner.corrected": { da: "rettet {n} gange", en: "corrected {n} times" },
+  "owner.corrected.one": { da: "rettet 1 gang", en: "corrected once" },
+  "resend.text": { da: "Kan sendes igen gratis til og med {date}", en: "Can be sent again free until {date}" },
+  "resend.button": { da: "Send igen", en: "Send again" },
+  "resend.sure": { da: "Ja, spørg alle ejere igen", en: "Yes, ask all owners again" },
+  "resend.of": { da: "Gensendt. Den første var", en: "Sent again. The first was" },
+  "parts.heading": { da: "Dele", en: "Parts" },
+  "parts.part": { da: "Del {part}", en: "Part {part}" },
+  "package.number": { da: "Pakke {n}", en: "Package {n}" },
+  "status.feeLine": { da: "Gebyr {fee}", en: "Fee {fee}" },
+  "differences.heading": { da: "Hvad er ændret?", en: "What changed?" },
+  "differences.since": { da: "Siden pakke", en: "Since package" },
+  "differences.show": { da: "Vis ændringer", en: "Show changes" },
+  "differences.hide": { da: "Skjul", en: "Hide" },
+  "differences.onMap": { da: "Vis på kortet", en: "Show on the map" },
+  "differences.none": { da: "Intet er ændret.", en: "Nothing has changed." },
+  "differences.added": { da: "Nye", en: "New" },
+  "differences.removed": { da: "Fjernet", en: "Removed" },
+  "differences.changed": { da: "Ændret", en: "Changed" },
+  "differences.legend": { da: "Signaturer for ændringer", en: "Signs of changes" },
+  "differences.moved": { da: "flyttet {m} m", en: "moved {m} m" },
+  "differences.raised": { da: "højde ændret {m} m", en: "height changed {m} m" },
+  "differences.reshaped": { da: "ny geometri", en: "new geometry" },
+  "differences.nothing": { da: "(intet)", en: "(none)" },
+  "differences.answer": { da: "{before} → {after}", en: "{before} → {after}" },
+  "differences.corrected": { da: "Rettet svar", en: "Corrected answer" },
+  "differences.more": { da: "Vis flere ({n} tilbage)", en: "Show more ({n} left)" },
+  "sandbox.title": { da: "TESTMILJØ", en: "TEST ENVIRONMENT" },
+  "sandbox.text": { da: "Intet her er rigtigt. Grav aldrig efter det.", en: "Nothing here is real. Never dig by it." },
   "owner.delivered": { da: "Udleveret", en: "Delivered" },
   "owner.no-lines": { da: "Ingen ledninger", en: "No lines" },
   "owner.waiting": { da: "Afventer", en: "Waiting" },
@@ -211,8 +357,12 @@ const catalogue = {
   "owner.pointing-out": { da: "Påvisning", en: "To be pointed out" },
   "owner.pointing-out-delivered": { da: "Udleveret, påvisning", en: "Delivered, to be pointed out" },
   "owner.direct": { da: "Sendes med mail", en: "Sent by mail" },
+  "owner.not-asked": { da: "Ikke spurgt", en: "Not asked" },
   "owner.expired": { da: "udløbet", en: "expired" },
   "mine.empty": { da: "Ingen forespørgsler endnu.", en: "No enquiries yet." },
+  "mine.parts": { da: "{n} dele", en: "{n} parts" },
+  "mine.late": { da: "{n} svar er forsinket", en: "{n} answers are late" },
+  "mine.late.one": { da: "1 svar er forsinket", en: "1 answer is late" },
   "mine.needRole": {
     da: "Forespørgsler vises for gravere, ledningsejere og administratorer.",
     en: "Enquiries are shown to excavators, utility owners and administrators.",
@@ -298,11 +448,29 @@ export const tOr = (key, otherwise) => (Object.hasOwn(catalogue, key) ? t(key) :
 
 /** @param {number} value @param {number} [digits] */
 export const formatNumber = (value, digits = 0) =>
-  new Intl.NumberFormat(current === "da" ? "da-DK" : "en-GB", { maximumFractionDigits: digits }).format(value);
+  new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(value);
+
+const locale = () => (current === "da" ? "da-DK" : "en-GB");
 
 /** @param {string} isoDate */
 export const formatDate = (isoDate) =>
-  new Intl.DateTimeFormat(current === "da" ? "da-DK" : "en-GB", { dateStyle: "medium" }).format(new Date(isoDate));
+  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeZone: "Europe/Copenhagen" }).format(new Date(isoDate));
+
+/** A moment in Danish time, with its day and without its year. @param {string} isoMoment */
+export const formatMoment = (isoMoment) => new Intl.DateTimeFormat(locale(), {
+  weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "Europe/Copenhagen",
+}).format(new Date(isoMoment));
+
+/** @param {number} minutes */
+export function formatSpan(minutes) {
+  const [h, m] = [Math.floor(minutes / 60), minutes % 60];
+  return h ? t("span.hours", { h, m }) : t("span.minutes", { m });
+}
+
+/** An amount in kroner, with øre where there are any. @param {string} amount */
+export const formatKroner = (amount) => new Intl.NumberFormat(locale(), {
+  minimumFractionDigits: Number.isInteger(Number(amount)) ? 0 : 2, maximumFractionDigits: 2,
+}).format(Number(amount));
 
 /** @param {number} bytes */
 export function formatBytes(bytes) {

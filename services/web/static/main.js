@@ -12,6 +12,7 @@ import { EnquiryForm } from "./form.js";
 import { boundsOf, toUtm32 } from "./geometry.js";
 import { formatNumber, language, onLanguage, setLanguage, showLanguage, t, tOr } from "./i18n.js";
 import { applyVisibility, showLayers } from "./layers.js";
+import { addOverlays, drawParts } from "./overlays.js";
 import { startSearch } from "./search.js";
 import { EnquiryStatus, showEnquiries } from "./status.js";
 
@@ -40,7 +41,13 @@ const status = new EnquiryStatus({
   show: showEnquiryArea,
   ready: () => void loadConfig().catch((error) => showError(byId("page-error"), error)),
   mayDownload: () => config?.role === "excavator" || config?.role === null,
-  leave: () => setEnquiryArea(null),
+  leave: () => {
+    setEnquiryArea(null);
+    drawParts(map, []);
+    form.takeUp();
+  },
+  zoomTo: ({ area }) => map?.fitBounds(boundsOf([area]), { padding: 50, maxZoom: 19 }),
+  map: () => map,
 });
 
 const check = new CheckPanel({
@@ -73,6 +80,8 @@ async function changeRole(role) {
 async function loadConfig() {
   const next = await getConfig();
   config = next;
+  byId("sandbox").hidden = !next.sandbox;
+  document.body.classList.toggle("in-sandbox", next.sandbox);
   form.configure(next);
   check.configure(next);
   showRole(next);
@@ -137,8 +146,10 @@ function setEnquiryArea(area) {
 
 /** @param {Enquiry} enquiry */
 function showEnquiryArea(enquiry) {
+  form.setAside();
   setEnquiryArea(enquiry.area);
-  if (enquiry.area) map?.fitBounds(boundsOf(enquiry.area), { padding: 70, maxZoom: 19 });
+  drawParts(map, enquiry.parts && enquiry.parts.length > 1 ? enquiry.parts : []);
+  if (enquiry.area) map?.fitBounds(boundsOf([enquiry.area]), { padding: 70, maxZoom: 19 });
 }
 
 // Panel
@@ -230,7 +241,7 @@ function startMap(settings) {
 
 /** @param {MapLibreMap} made */
 function startDrawing(made) {
-  drawing = new Drawing(made, (area) => form.setArea(area), (shape) => {
+  drawing = new Drawing(made, (areas) => form.setAreas(areas), (shape) => {
     form.setShape(shape);
     if (!WIDE.matches) openSheet(shape === null);
   });
@@ -238,7 +249,7 @@ function startDrawing(made) {
   check.connect(made);
   made.on("click", (event) => {
     if (drawing?.active) return;
-    if (check.chooseAt(event.point) || drawing?.area) return;
+    if (check.chooseAt(event.point) || drawing?.areas.length) return;
     const features = utilityFeaturesAt(made, event.point);
     if (features.length) showFeatures(made, event.lngLat, features);
   });
@@ -327,7 +338,10 @@ function startWithMap(settings) {
   /** @type {any} */ (window).geoinfraMap = made;
   labelControls();
   startCoordinates(made);
-  made.once("style.load", () => applyVisibility(made));
+  made.once("style.load", () => {
+    applyVisibility(made);
+    addOverlays(made);
+  });
   made.once("load", () => {
     startDrawing(made);
     refreshLists();

@@ -1,12 +1,15 @@
-// An enquiry after it was filed: the owners' answers as they come, hazards, the package; and the list of enquiries.
+// An enquiry after it was filed: whom to call, the owners' answers as they come, the package; and the list of enquiries.
 
-import { ApiError, getEnquiry, listEnquiries, packageLink } from "./api.js";
+import { ApiError, getEnquiry, listEnquiries, packageLink, randomKey, resendEnquiry } from "./api.js";
+import { DifferencesPanel } from "./differences.js";
 import { byId, make, showError } from "./dom.js";
-import { formatBytes, formatDate, formatNumber, language, onLanguage, t, tOr } from "./i18n.js";
+import { formatBytes, formatDate, formatKroner, formatNumber, language, onLanguage, t, tOr } from "./i18n.js";
+import { ownerList } from "./owners.js";
 
 /**
  * @typedef {import("./api.js").Enquiry} Enquiry
  * @typedef {import("./api.js").OwnerAnswer} OwnerAnswer
+ * @typedef {import("./api.js").Part} Part
  */
 
 const QUICK_POLLS = 8;
@@ -14,12 +17,6 @@ const QUICK_WAIT_S = 1;
 const LONG_WAIT_S = 25;
 const RETRY_MS = 4000;
 const STILL_WAITING_MS = 15_000;
-
-/** How a status looks: `good`, `calm`, `busy` or `care`. @type {Record<string, string>} */
-const TONES = {
-  delivered: "good", "no-lines": "calm", waiting: "busy", withheld: "care", manual: "busy",
-  "pointing-out": "care", "pointing-out-delivered": "care", direct: "care",
-};
 
 /** @param {number} ms @param {AbortSignal} signal */
 const pause = (ms, signal) => new Promise((resolve) => {
@@ -37,11 +34,20 @@ export class EnquiryStatus {
   /** What holds up the package, a key of the catalogue. @type {"waiting" | "slow" | "lost"} */
   #delay = "waiting";
   #watch = new AbortController();
+  /** The key of sending again, kept so that a repeat after a lost answer is not a second enquiry. */
+  #resendKey = { number: "", key: "" };
+  /** Whether the next click sends again. */
+  #sure = false;
   #actions;
+  #differences;
 
-  /** @param {{show: (enquiry: Enquiry) => void, ready: () => void, leave: () => void, mayDownload: () => boolean}} actions */
+  /**
+   * @param {{show: (enquiry: Enquiry) => void, ready: () => void, leave: () => void, mayDownload: () => boolean,
+   *   zoomTo: (part: Part) => void, map: () => import("maplibre-gl").Map | null}} actions
+   */
   constructor(actions) {
     this.#actions = actions;
+    this.#differences = new DifferencesPanel(actions.map);
     onLanguage(() => this.#render());
   }
 
@@ -51,11 +57,14 @@ export class EnquiryStatus {
     this.#watch = new AbortController();
     this.#enquiry = enquiry;
     this.#dangerous = null;
+    this.#sure = false;
     this.#delay = "waiting";
+    this.#differences.close();
     byId("enquiry-form").hidden = true;
     byId("status-view").hidden = false;
     this.#render();
     byId("view-enquiry").scrollTop = 0;
+    byId("status-title").focus();
     this.#actions.show(enquiry);
     void this.#follow(enquiry.number, this.#watch.signal);
   }
@@ -64,6 +73,7 @@ export class EnquiryStatus {
   close() {
     this.#watch.abort();
     this.#enquiry = null;
+    this.#differences.close();
     byId("enquiry-form").hidden = false;
     byId("status-view").hidden = true;
     this.#actions.leave();
@@ -103,31 +113,102 @@ export class EnquiryStatus {
     }
   }
 
+  /** Whether the viewer filed the enquiry; only he is told fee, validity and what changed. */
+  get #isFiler() {
+    return this.#enquiry?.fee_dkk !== undefined && this.#actions.mayDownload();
+  }
+
   #render() {
     const enquiry = this.#enquiry;
     if (!enquiry) return;
     const view = byId("status-view");
     const hadFocus = view.contains(document.activeElement) ? document.activeElement?.id : "";
-    const answered = enquiry.owners.filter(({ status }) => status !== "waiting").length;
-    const total = enquiry.owners.length;
-    const ready = enquiry.package?.ready === true;
+    const { scrollTop } = byId("view-enquiry");
+    this.#differences.about(enquiry.number, this.#isFiler ? enquiry.package?.sequence ?? 0 : 0);
+    const owners = this.#owners(enquiry);
     view.replaceChildren(
       make("div", { class: "status-head" },
-        make("h2", {}, t("status.heading", { number: enquiry.number })),
-        make("span", { class: `chip ${ready ? "good" : "busy"}`, id: "enquiry-state" }, tOr(`status.${enquiry.state}`, enquiry.state))),
-      make("p", { class: "facts" }, `${formatNumber(enquiry.area_m2)} m² · ${t("status.period", {
-        from: formatDate(enquiry.period.from), to: formatDate(enquiry.period.to) })}`),
-      make("div", { class: "progress", role: "status" },
-        meter(answered, total),
-        make("p", {}, total ? t("status.progress", { done: answered, total }) : t("status.noOwners"))),
+        make("h2", { id: "status-title", tabindex: "-1" }, t("status.heading", { number: enquiry.number })),
+        make("span", { class: `chip ${toneOf(enquiry)}`, id: "enquiry-state" }, tOr(`status.${enquiry.state}`, enquiry.state))),
+      ...(enquiry.permits_digging ? [] : [make("p", { class: "verdict bad" }, t("status.never"))]),
+      ...(enquiry.owners_first ? owners : []),
+      this.#facts(enquiry),
+      ...progress(enquiry),
       this.#packageBox(enquiry),
+      this.#differences.element,
       ...this.#hazard(),
-      make("ul", { class: "owners" }, ...enquiry.owners.map(ownerRow)),
+      ...validityBox(enquiry),
+      ...(enquiry.owners_first ? [] : owners),
+      ...beside(enquiry),
+      ...this.#parts(enquiry),
+      ...this.#resend(enquiry),
       make("div", { class: "buttons" },
         make("button", { type: "button", id: "status-show", click: () => this.#actions.show(enquiry) }, t("status.show")),
         make("button", { type: "button", id: "status-new", click: () => this.close() }, t("status.new"))),
     );
-    if (hadFocus) document.getElementById(hadFocus)?.focus();
+    byId("view-enquiry").scrollTop = scrollTop;
+    if (hadFocus) document.getElementById(hadFocus)?.focus({ preventScroll: true });
+  }
+
+  /** @param {Enquiry} enquiry */
+  #facts(enquiry) {
+    const { area_m2: areaM2, period, kind, fee_dkk: fee, description } = enquiry;
+    const lines = [
+      [t(`kind.${kind}`), description].filter(Boolean).join(" · "),
+      [`${formatNumber(areaM2)} m²`, t("status.period", { from: formatDate(period.from), to: formatDate(period.to) }),
+        ...(fee === undefined ? [] : [t("status.feeLine", { fee: Number(fee) === 0 ? t("preview.free").toLowerCase() : t("preview.kr", { kr: formatKroner(fee) }) })])].join(" · "),
+    ];
+    return make("p", { class: "facts" }, ...lines.map((line) => make("span", {}, line)));
+  }
+
+  /** @param {Enquiry} enquiry */
+  #owners(enquiry) {
+    const { owners, owners_first: call, kind } = enquiry;
+    const heading = call ? "status.call" : kind === "planning" ? "status.ownersNotAsked" : "status.owners";
+    if (owners.length === 0) return [make("p", { class: "empty" }, t("status.noOwners"))];
+    return [make("section", { class: call ? "owner-box call" : "owner-box" },
+      make("h3", {}, t(heading)), ownerList(owners, enquiry.number, { contacts: call || kind === "planning" }))];
+  }
+
+  /** @param {Enquiry} enquiry */
+  #parts({ parts = [] }) {
+    if (parts.length < 2) return [];
+    return [make("section", {}, make("h3", {}, t("parts.heading")), make("ul", { class: "enquiries", id: "parts" }, ...parts.map((part, index) => make("li", {},
+      make("button", { type: "button", id: `part-${part.number}`, click: () => this.#actions.zoomTo(part) },
+        make("span", { class: "owner-name" }, t("parts.part", { part: index + 1 }), make("small", {}, `${part.number} · ${formatNumber(part.area_m2)} m²`)),
+        make("span", { class: `chip ${part.state === "complete" ? "good" : "busy"}` }, tOr(`status.${part.state}`, part.state)))))))];
+  }
+
+  /** @param {Enquiry} enquiry */
+  #resend({ number, resend, original, permits_digging: digs }) {
+    if (!resend || !digs || !this.#isFiler) return [];
+    const box = make("section", { class: "resend" });
+    if (original) box.append(make("p", { class: "small" }, t("resend.of"), " ", make("strong", {}, original)));
+    if (!resend.allowed) {
+      if (!original) box.append(make("p", { class: "small" }, language() === "da" ? resend.da : resend.en));
+      return box.childElementCount ? [box] : [];
+    }
+    const error = make("div", { class: "error", role: "alert", hidden: true });
+    const button = make("button", { type: "button", class: "secondary", id: "resend" }, t(this.#sure ? "resend.sure" : "resend.button"));
+    button.addEventListener("click", async () => {
+      if (!this.#sure) {
+        this.#sure = true;
+        button.textContent = t("resend.sure");
+        return;
+      }
+      button.disabled = true;
+      try {
+        if (this.#resendKey.number !== number) this.#resendKey = { number, key: randomKey() };
+        const again = await resendEnquiry(number, this.#resendKey.key);
+        this.#resendKey = { number: "", key: "" };
+        this.open(again);
+      } catch (reason) {
+        button.disabled = false;
+        showError(error, /** @type {Error} */ (reason));
+      }
+    });
+    box.append(make("p", { class: "small" }, t("resend.text", { date: formatDate(resend.last_day) })), button, error);
+    return [box];
   }
 
   #hazard() {
@@ -153,10 +234,11 @@ export class EnquiryStatus {
     }
     const button = make("button", { type: "button", class: "primary", id: "download-package" }, t("status.download"));
     button.addEventListener("click", () => void download(enquiry.number, button, error));
-    const { features = 0, size_bytes: size = 0 } = enquiry.package;
+    const { features = 0, size_bytes: size = 0, sequence = 1 } = enquiry.package;
     box.append(
       make("p", {}, make("strong", {}, t("status.ready")), " ",
-        make("span", {}, t("status.packageSize", { n: formatNumber(features), size: formatBytes(size) }))),
+        make("span", {}, [...(sequence > 1 ? [t("package.number", { n: sequence })] : []),
+          t("status.packageSize", { n: formatNumber(features), size: formatBytes(size) })].join(" · "))),
     );
     if (this.#actions.mayDownload()) box.append(button, error);
     return box;
@@ -170,16 +252,43 @@ function meter(done, total) {
   return bar;
 }
 
-/** @param {OwnerAnswer} owner */
-function ownerRow(owner) {
-  const facts = [];
-  if (owner.features) facts.push(t("status.features", { n: formatNumber(owner.features) }));
-  if (owner.expired) facts.push(t("owner.expired"));
-  else if (owner.valid_to) facts.push(t("status.validTo", { date: formatDate(owner.valid_to) }));
-  const status = tOr(`owner.${owner.status}`, language() === "da" ? owner.status_da : owner.status);
-  return make("li", { "data-status": owner.status },
-    make("span", { class: "owner-name" }, owner.name, make("small", {}, facts.join(" · "))),
-    make("span", { class: `chip ${TONES[owner.status] ?? "calm"}`, title: owner.status_da ?? "" }, status));
+/** How the state of an enquiry looks. @param {Enquiry} enquiry */
+function toneOf({ state, package: made, permits_digging: digs, owners }) {
+  if (state === "expired" || !digs) return "calm";
+  return state === "complete" || (made?.ready && !owners.some(({ open }) => open)) ? "good" : "busy";
+}
+
+/** How many owners have answered, and what that means. @param {Enquiry} enquiry */
+function progress({ owners, permits_digging: digs, owners_first: called, state }) {
+  if (owners.length === 0 || !digs) return [];
+  const open = owners.filter((owner) => owner.open).length;
+  const late = owners.filter((owner) => owner.open && owner.overdue_since).length;
+  const missing = open ? t(called ? "status.openCalled" : "status.open", { n: open }) : t("status.all");
+  const box = make("div", { class: "progress", role: "status" },
+    meter(owners.length - open, owners.length),
+    make("p", {}, t("status.progress", { done: owners.length - open, total: owners.length })));
+  if (state !== "expired") {
+    box.append(make("p", { class: `verdict ${late ? "bad" : open ? "busy" : "good"}`, id: "completeness" }, missing, ...(late ? [" ", t("status.late", { n: late })] : [])));
+  }
+  return [box];
+}
+
+/** Until when the information may be used. @param {Enquiry} enquiry */
+function validityBox({ validity, owners }) {
+  if (!validity || validity.state === "never") return [];
+  const names = owners.filter(({ cvr }) => validity.expired_owners.includes(cvr)).map(({ name }) => name).join(", ");
+  const tone = { expired: "bad", "information-expired": "bad" }[/** @type {string} */ (validity.state)];
+  return [make("p", { class: tone ? `verdict ${tone}` : "small", id: "validity" },
+    t(`validity.${validity.state}`, { date: formatDate(validity.last_day), owners: names }))];
+}
+
+/** Owners beside the area, who were not asked. @param {Enquiry} enquiry */
+function beside({ number, surroundings }) {
+  if (!surroundings || surroundings.owners.length === 0) return [];
+  return [make("section", { class: "owner-box beside", id: "beside" },
+    make("h3", {}, t("status.beside", { n: formatNumber(surroundings.distance_m) })),
+    make("p", { class: "small" }, t("status.besideText")),
+    ownerList(surroundings.owners, number, { contacts: true }))];
 }
 
 /**
@@ -228,10 +337,14 @@ export async function showEnquiries(known, onOpen) {
 
 /** @param {Enquiry} enquiry @param {(enquiry: Enquiry) => void} onOpen */
 function enquiryRow(enquiry, onOpen) {
-  const tone = enquiry.state === "expired" ? "calm" : enquiry.package?.ready ? "good" : "busy";
+  const { kind, parts = [], owners } = enquiry;
+  const facts = [formatDate(enquiry.filed_at), ...(kind === "planned" ? [] : [t(`kind.${kind}`)]),
+    ...(parts.length > 1 ? [t("mine.parts", { n: parts.length })] : []), enquiry.description];
+  const late = owners.filter((owner) => owner.open && owner.overdue_since).length;
   return make("li", {},
     make("button", { type: "button", click: () => onOpen(enquiry) },
       make("span", { class: "owner-name" }, enquiry.number,
-        make("small", {}, [formatDate(enquiry.filed_at), enquiry.description].filter(Boolean).join(" · "))),
-      make("span", { class: `chip ${tone}` }, tOr(`status.${enquiry.state}`, enquiry.state))));
+        make("small", {}, facts.filter(Boolean).join(" · ")),
+        ...(late && enquiry.state !== "expired" ? [make("small", { class: "danger" }, t("mine.late", { n: late }))] : [])),
+      make("span", { class: `chip ${toneOf(enquiry)}` }, tOr(`status.${enquiry.state}`, enquiry.state))));
 }
