@@ -505,7 +505,7 @@ def _rect(attributes: Mapping[str, str]) -> Iterator[_Subpath]:
         (x + radius, y + radius, 1.0),
     )
     rounded = [_turn(cx, cy, radius, start * math.pi, (start + 0.5) * math.pi) for cx, cy, start in corners]
-    yield _Subpath(np.concatenate(rounded), closed=True)
+    yield _ring(np.concatenate(rounded))
 
 
 def _line(attributes: Mapping[str, str]) -> Iterator[_Subpath]:
@@ -533,12 +533,18 @@ def _path(attributes: Mapping[str, str]) -> Iterator[_Subpath]:
         elif command == "A" and points:
             points.append(_arc(points[-1][-1], [_number(next(words)) for _ in range(7)]))
         elif command == "Z" and points:
-            yield _Subpath(np.concatenate(points), closed=True)
+            yield _ring(np.concatenate(points))
             points = []
         else:
             raise ValueError(f"'{command[:10]}' is no command of a path here")
     if points:
         yield _Subpath(np.concatenate(points), closed=False)
+
+
+def _ring(points: Points) -> _Subpath:
+    """Return a ring without the vertices that lie on the one before."""
+    apart = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1) > 1e-6
+    return _Subpath(points[apart], closed=True)
 
 
 _SUBPATHS: Final[Mapping[str, Callable[[Mapping[str, str]], Iterator[_Subpath]]]] = {

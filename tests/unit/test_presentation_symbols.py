@@ -297,6 +297,21 @@ def test_flattened_outlines_are_the_drawing():
         assert wrong.sum() <= 3, (drawing.id, int(wrong.sum()))
 
 
+@each_drawing
+def test_outlines_are_sound_and_have_no_sharp_turn(drawing: Drawing):
+    """A DXF cannot round the joins of a wide polyline: a turn back on itself becomes a spike."""
+    for outline in drawing.outlines(24.0):
+        ring = np.vstack([outline.points_mm, outline.points_mm[: 2 if outline.closed else 0]])
+        steps = np.diff(ring, axis=0)
+        lengths = np.hypot(*steps.T)
+        assert lengths[: len(outline.points_mm) - 1].min(initial=1.0) > 1e-3
+        if outline.filled:
+            assert shapely.Polygon(outline.points_mm).is_valid
+            continue
+        heading = steps[lengths > 0] / lengths[lengths > 0, None]
+        assert (heading[1:] * heading[:-1]).sum(axis=1).min(initial=1.0) > -0.9
+
+
 def test_outlines_are_millimetres_from_the_anchor():
     valve = SYMBOLS.drawing("valve")
     ink = [outline for outline in valve.outlines() if outline.ink]
