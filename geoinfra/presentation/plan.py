@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 import shapely
@@ -23,7 +23,7 @@ from geoinfra.presentation.labels import label_attributes, label_text
 from geoinfra.presentation.offline_sections import ENGLISH_STATUS, PageFacts, metres
 from geoinfra.presentation.plan_background import Background
 from geoinfra.presentation.plan_ink import Ink, printable, width_mm
-from geoinfra.presentation.plan_labels import Placed, Wish, place
+from geoinfra.presentation.plan_labels import Placed, Wish, crowd, place
 from geoinfra.presentation.plan_legend import Entry, draw_sample, legend_entries
 from geoinfra.presentation.plan_map import Features, Shapes, View, on_page, paint
 from geoinfra.presentation.plan_page import (
@@ -304,7 +304,7 @@ class _Writer:
             if not one.empty
         ]
         wishes = [*self._plan.background.wishes(view), *self._wishes(rows, shapes)]
-        lines = [shapely.linestrings(line) for _, _, one in drawn for line in one.lines]
+        lines = [line for _, _, one in drawn for line in one.lines]
         with self._ink.clipped(view.frame):
             taken = paint(self._ink, view, drawn)
         placed = place(wishes, view.frame, lines=lines, taken=taken)
@@ -335,21 +335,24 @@ class _Writer:
         )
 
     def _wishes(self, rows: NDArray[np.int64], shapes: Sequence[Shapes]) -> Iterator[Wish]:
-        """Yield the labels that the style set wants."""
+        """Yield the labels that the style set wants; where many stand close, those that matter most."""
         features, style_set = self._plan.features, self._plan.style_set
-        needed: dict[str, tuple[str, ...]] = {}
-        for row, one in zip(rows.tolist(), shapes, strict=True):
-            labels = features.symbol_of(row).of(Label)
-            if not labels or one.empty:
+        wanted = [
+            (layer, row, path)
+            for row, one in zip(rows.tolist(), shapes, strict=True)
+            for layer in features.symbol_of(row).of(Label)
+            if (path := _label_path(one)) is not None
+        ]
+        wanted.sort(key=lambda one: -one[0].priority)
+        few = crowd()
+        for layer, row, path in wanted:
+            if not few(path):
                 continue
-            for layer in labels:
-                names = needed.setdefault(layer.template, label_attributes(style_set, layer.template))
-                batch, position = features.place(row)
-                values = feature_attributes(batch, position, names)
-                text = printable(label_text(style_set, layer.template, values, self._plan.options.language))
-                if text:
-                    same = f"{features.value(row, 'owner_cvr')} {text}"
-                    yield from _feature_wishes(layer, text, one, same)
+            batch, position = features.place(row)
+            values = feature_attributes(batch, position, label_attributes(style_set, layer.template))
+            text = printable(label_text(style_set, layer.template, values, self._plan.options.language))
+            if text:
+                yield _feature_wish(layer, text, path, f"{features.value(row, 'owner_cvr')} {text}")
 
     def _neighbours(self, view: View, sheet: Sheet) -> None:
         """Say at each edge of the map which sheet goes on there."""
@@ -488,9 +491,11 @@ class _Writer:
 
     def _overview(self) -> None:
         plan, ink, words = self._plan, self._ink, self._words
-        layout = Layout.of_overview(plan.options.paper, plan.division.orientation)
+        bounds = shapely.total_bounds([sheet.box for sheet in plan.division.sheets])
+        tall = bounds[3] - bounds[1] > bounds[2] - bounds[0]
+        layout = Layout.of_overview(plan.options.paper, "landscape" if tall else "portrait")
         self._begin(layout, words.overview)
-        view = self._overview_view(layout.map)
+        view = self._overview_view(layout.map, bounds)
         with ink.clipped(layout.map):
             self._ground(view)
             self._dangerous_lines(view)
@@ -534,8 +539,7 @@ class _Writer:
         ink.end()
         return left if len(left) < len(rows) else []
 
-    def _overview_view(self, frame: Frame) -> View:
-        bounds = shapely.total_bounds([sheet.box for sheet in self._plan.division.sheets])
+    def _overview_view(self, frame: Frame, bounds: NDArray[np.float64]) -> View:
         inner = Frame(frame.left, frame.bottom, frame.width - 6.0, frame.height - 6.0)
         scale = overview_scale(tuple(bounds.tolist()), inner)
         half_e, half_n = frame.width * scale / 2000.0, frame.height * scale / 2000.0
@@ -639,29 +643,27 @@ def _nothing(_ink: Ink, _x: float, _top: float, _width: float) -> None:
     """Leave a gap."""
 
 
-def _feature_wishes(layer: Label, text: str, shapes: Shapes, same: str) -> Iterator[Wish]:
-    width = width_mm(text, layer.size_mm)
-
-    def wish(path: NDArray[np.float64], **more: Any) -> Wish:
-        return Wish(
-            text,
-            layer.size_mm,
-            width,
-            path,
-            float(layer.priority),
-            layer.colour,
-            opacity=layer.opacity,
-            spacing_mm=layer.spacing_mm,
-            same=same,
-            **more,
-        )
-
+def _label_path(shapes: Shapes) -> NDArray[np.float64] | None:
+    """Return along what, or at which point, a feature is labelled."""
     if shapes.lines:
-        yield wish(max(shapes.lines, key=len), away_mm=0.4)
-    elif shapes.points:
-        yield wish(shapes.points[0], away_mm=2.4)
-    elif shapes.rings:
-        yield wish(shapes.rings[0], away_mm=0.4)
+        return max(shapes.lines, key=len)
+    found = shapes.points or shapes.rings
+    return found[0] if found else None
+
+
+def _feature_wish(layer: Label, text: str, path: NDArray[np.float64], same: str) -> Wish:
+    return Wish(
+        text,
+        layer.size_mm,
+        width_mm(text, layer.size_mm),
+        path,
+        float(layer.priority),
+        layer.colour,
+        opacity=layer.opacity,
+        away_mm=0.4 if len(path) > 1 else 2.4,
+        spacing_mm=layer.spacing_mm,
+        same=same,
+    )
 
 
 # ------------------------------------------------------------------ rows

@@ -27,6 +27,7 @@ _WATER = "#9dbcd0"
 _NAME, _SMALL_NAME = "#57544f", "#7b7874"
 _STREET_WIDTH_M: Final = 6.0
 _DETAILED_SCALE: Final = 600  # to this scale house numbers and parcel numbers are written
+_SURVEY_SCALE: Final = 3000  # to this scale parcels are drawn
 _WIDTHS_M: Final = (0.5, 60.0)
 
 
@@ -58,7 +59,7 @@ class Background:
     def draw(self, ink: Ink, view: View) -> None:
         """Draw what lies in the view."""
         for name in BACKGROUND_LAYERS:
-            if name in self.layers:
+            if name in self.layers and not (name == "parcels" and view.scale > _SURVEY_SCALE):
                 layer = self.layers[name]
                 rows = layer.tree.query(shapely.box(*view.bounds))
                 rows.sort()
@@ -129,10 +130,15 @@ def _draw_streets(ink: Ink, view: View, shapes: Sequence[Shapes], widths_m: NDAr
             ink.stroke(lines, colour, round(width + more, 2), cap="round")
 
 
-def _draw_buildings(ink: Ink, _view: View, shapes: Sequence[Shapes], _widths: NDArray[np.float64]) -> None:
+def _draw_buildings(ink: Ink, view: View, shapes: Sequence[Shapes], _widths: NDArray[np.float64]) -> None:
     for one in shapes:
         ink.fill(one.rings, _BUILDING)
-    ink.stroke([ring for one in shapes for ring in one.rings], _WALL, 0.13, closed=True)
+    ink.stroke(
+        [ring for one in shapes for ring in one.rings],
+        _WALL,
+        0.13 if view.scale <= _SURVEY_SCALE else 0.05,
+        closed=True,
+    )
 
 
 def _draw_parcels(ink: Ink, _view: View, shapes: Sequence[Shapes], _widths: NDArray[np.float64]) -> None:

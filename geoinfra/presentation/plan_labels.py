@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from geoinfra.presentation.plan_sheets import Frame
 
-__all__ = ["Placed", "Wish", "place"]
+__all__ = ["Placed", "Wish", "crowd", "place"]
 
 type Path = NDArray[np.float64]
 
 _CELL_MM: Final = 25.0
-_MOST_IN_CELL: Final = 5
-_PLACES_ON_LINE: Final = (0.5, 0.38, 0.62, 0.25, 0.75, 0.12, 0.88, 0.04, 0.96)
+_MOST_IN_CELL: Final = 8
+_PLACES_ON_LINE: Final = np.array([0.5, 0.38, 0.62, 0.25, 0.75, 0.12, 0.88, 0.04, 0.96])
 _STRAIGHT: Final = 0.985
 _PAD_MM: Final = 0.25
 _GAP: Final = 0.32  # between line and text, of the text's size
@@ -83,7 +83,7 @@ def place(
     wishes: Iterable[Wish],
     frame: Frame,
     *,
-    lines: Sequence[shapely.Geometry] = (),
+    lines: Sequence[Path] = (),
     taken: Sequence[shapely.Geometry] = (),
 ) -> list[Placed]:
     """Return the labels that find a place.
@@ -97,7 +97,9 @@ def place(
     taken
         What no label may touch.
     """
-    chosen = _thinned(sorted(wishes, key=lambda wish: (-wish.priority, wish.text, *wish.path[0].tolist())))
+    ordered = sorted(wishes, key=lambda wish: (-wish.priority, wish.text, *wish.path[0].tolist()))
+    few = crowd()
+    chosen = [wish for wish in ordered if few(wish.path)]
     places = _Places.of(chosen)
     if not len(places.wish):
         return []
@@ -105,22 +107,52 @@ def place(
     usable = _inside(places.corners, frame)
     if len(taken):
         usable[np.unique(shapely.STRtree(taken).query(boxes, predicate="intersects")[0])] = False
-    covered = _covered(boxes, places.corners, lines)
+    rows = np.flatnonzero(usable)
+    covered = np.zeros(len(boxes))
+    covered[rows] = _covered(boxes[rows], places.corners[rows], lines)
     usable &= covered <= _MOST_COVERED
-    cost = covered + places.rank * 0.05
-    return _greedy(chosen, places, boxes, usable, cost)
+    return _greedy(chosen, places, boxes, usable, covered + places.rank * 0.05)
+
+
+def crowd(most: int = _MOST_IN_CELL) -> Callable[[Path], bool]:
+    """Return a test that lets through a few labels of each cell of the sheet: more could not be read."""
+    count: dict[tuple[int, int], int] = defaultdict(int)
+
+    def few(path: Path) -> bool:
+        x, y = path[len(path) // 2].tolist()
+        cell = int(x // _CELL_MM), int(y // _CELL_MM)
+        count[cell] += 1
+        return count[cell] <= most
+
+    return few
 
 
 def _covered(
-    boxes: NDArray[np.object_], corners: NDArray[np.float64], lines: Sequence[shapely.Geometry]
+    boxes: NDArray[np.object_], corners: NDArray[np.float64], lines: Sequence[Path]
 ) -> NDArray[np.float64]:
     """Return how much of the drawing each box would cover: length of lines, in heights of the box."""
-    if not len(lines):
+    if not len(lines) or not len(boxes):
         return np.zeros(len(boxes))
-    hits, line = shapely.STRtree(lines).query(boxes, predicate="intersects")
-    under = shapely.length(shapely.intersection(np.asarray(lines, dtype=object)[line], boxes[hits]))
-    heights = np.hypot(*(corners[:, 3] - corners[:, 0]).T)
-    covered: NDArray[np.float64] = np.bincount(hits, under, minlength=len(boxes)) / heights
+    xy = np.concatenate(lines)
+    ends = np.cumsum([len(line) for line in lines]) - 1
+    inner = np.ones(len(xy) - 1, dtype=bool)
+    inner[ends[:-1]] = False
+    first, last = xy[:-1][inner], xy[1:][inner]
+    box, segment = shapely.STRtree(shapely.linestrings(np.stack([first, last], axis=1))).query(boxes)
+    along, up = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+    heights = np.hypot(up[:, 0], up[:, 1])
+    start, move = first[segment] - corners[box, 0], last[segment] - first[segment]
+    enters, leaves = np.zeros(len(box)), np.ones(len(box))
+    for side in (along[box], up[box]):  # clipped where the box lies between 0 and 1 on both its sides
+        scale = (side**2).sum(axis=1)
+        at, by = (start * side).sum(axis=1) / scale, (move * side).sum(axis=1) / scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = np.sort(np.stack([-at / by, (1 - at) / by]), axis=0)
+        flat = by == 0
+        enters = np.maximum(enters, np.where(flat, np.where((at >= 0) & (at <= 1), 0.0, 2.0), low))
+        leaves = np.minimum(leaves, np.where(flat, 1.0, high))
+    length = np.maximum(leaves - enters, 0.0) * np.hypot(move[:, 0], move[:, 1])
+    covered: NDArray[np.float64] = np.bincount(box, length, minlength=len(boxes)) / heights
     return covered
 
 
@@ -161,19 +193,6 @@ def _too_near(wish: Wish, middle: NDArray[np.float64], stand: dict[str, list[NDA
         return False
     away = np.hypot(*(np.array(stand[wish.same]) - middle).T)
     return bool(away.min() < wish.spacing_mm)
-
-
-def _thinned(wishes: Sequence[Wish]) -> list[Wish]:
-    """Keep a few wishes of each cell of the sheet: more could not be read, and would take long to try."""
-    count: dict[tuple[int, int], int] = defaultdict(int)
-    kept = []
-    for wish in wishes:
-        middle = wish.path[len(wish.path) // 2]
-        cell = int(middle[0] // _CELL_MM), int(middle[1] // _CELL_MM)
-        if count[cell] < _MOST_IN_CELL * 3:
-            count[cell] += 1
-            kept.append(wish)
-    return kept
 
 
 def _inside(corners: NDArray[np.float64], frame: Frame) -> NDArray[np.bool_]:
@@ -259,7 +278,7 @@ def _along(wish: Wish) -> Iterable[tuple[float, float, float]]:
     if length < wish.width_mm * 0.6:
         return
     half = wish.width_mm / 2
-    middles = np.unique(np.clip(np.array(_PLACES_ON_LINE) * length, min(half, length / 2), None))
+    middles = np.maximum(_PLACES_ON_LINE * length, min(half, length / 2))
     middles = np.unique(np.minimum(middles, max(length - half, length / 2)))
     middles = middles[np.argsort(np.abs(middles - length / 2), kind="stable")]
     at = _interpolator(reach, wish.path)

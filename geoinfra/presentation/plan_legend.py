@@ -59,9 +59,10 @@ def legend_entries(
     ]
 
 
-def _plainness(symbol: Symbol) -> tuple[bool, int, str]:
+def _plainness(symbol: Symbol) -> tuple[bool, bool, int, str]:
     """Order symbols so that the sample of a sign shows little else."""
-    return symbol.classes.get("form") != "line", len(symbol.layers), symbol.rule_set
+    crisp = any(one.opacity > 0.9 and not one.dash_mm and one.colour != _WHITE for one in symbol.of(Stroke))
+    return symbol.classes.get("form") != "line", not crisp, len(symbol.layers), symbol.rule_set
 
 
 def _name(row: ClassRow, language: Language) -> str:

@@ -366,24 +366,26 @@ def _positions(lines: Sequence[Path], layer: Marker) -> tuple[NDArray[np.float64
 
     A line too short for its first mark has one in its middle: no danger goes unmarked.
     """
-    spots: list[NDArray[np.float64]] = []
-    directions: list[NDArray[np.float64]] = []
-    for line in lines:
-        steps = np.diff(line, axis=0)
-        lengths = np.hypot(steps[:, 0], steps[:, 1])
-        reach = np.concatenate([[0.0], np.cumsum(lengths)])
-        total = reach[-1]
-        if total <= 0:
-            continue
-        short = total <= layer.first_mm or layer.spacing_mm <= 0
-        at = np.array([total / 2]) if short else np.arange(layer.first_mm, total, layer.spacing_mm)
-        segment = np.clip(np.searchsorted(reach, at, side="right") - 1, 0, len(steps) - 1)
-        unit = steps[segment] / np.where(lengths[segment] > 0, lengths[segment], 1.0)[:, None]
-        spots.append(line[segment] + unit * (at - reach[segment])[:, None])
-        directions.append(unit)
-    if not spots:
+    if not lines:
         return np.zeros((0, 2)), np.zeros((0, 2))
-    return np.concatenate(spots), np.concatenate(directions)
+    xy = np.concatenate(lines)
+    counts = np.array([len(line) for line in lines])
+    begins = np.cumsum(counts) - counts
+    steps = np.diff(xy, axis=0)
+    steps[begins[1:] - 1] = 0.0  # from one line to the next is no way
+    lengths = np.hypot(steps[:, 0], steps[:, 1])
+    reach = np.concatenate([[0.0], np.cumsum(lengths)])
+    total = reach[begins + counts - 1] - reach[begins]
+    spacing = layer.spacing_mm if layer.spacing_mm > 0 else np.inf
+    short = total <= layer.first_mm
+    marks = np.where(short, total > 0, np.ceil((total - layer.first_mm) / spacing)).astype(np.int64)
+    line = np.repeat(np.arange(len(lines)), marks)
+    nth = np.arange(len(line)) - np.repeat(np.cumsum(marks) - marks, marks)
+    away = np.where(short[line], total[line] / 2, layer.first_mm + nth * min(spacing, 1e9))
+    at = reach[begins[line]] + away
+    segment = np.clip(np.searchsorted(reach, at, side="right") - 1, 0, len(steps) - 1)
+    unit = steps[segment] / np.where(lengths[segment] > 0, lengths[segment], 1.0)[:, None]
+    return xy[segment] + unit * (at - reach[segment])[:, None], unit
 
 
 def _turned(

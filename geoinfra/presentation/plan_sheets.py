@@ -43,7 +43,8 @@ _FEW_SHEETS: Final = 8
 _GRID_STEPS_M = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 50_000.0)
 _GRID_LEAST_MM = 40.0
 _BAR_MOST_MM = 50.0
-_OVERVIEW_SCALES = tuple(float(step * 10**power) for power in range(2, 8) for step in (1.0, 2.0, 2.5, 5.0))
+_OVERVIEW_STEPS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
+_OVERVIEW_SCALES = tuple(step * 10**power for power in range(2, 8) for step in _OVERVIEW_STEPS)
 _EMPTY = 1e-6
 
 type Orientation = Literal["portrait", "landscape"]
