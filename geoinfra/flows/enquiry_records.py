@@ -22,6 +22,7 @@ from geoinfra.flows.package_jobs import PackageJob, newest_job, package_number
 from geoinfra.flows.reminders import is_open, standing_of
 from geoinfra.storage import Store, schema
 from geoinfra.storage.records import timestamp
+from geoinfra.utilities.contacts import reached_by
 from geoinfra.utilities.enquiry import (
     AnswerStatus,
     EmergencyGround,
@@ -519,23 +520,5 @@ def _answer_of(row: sa.Row[Any], filed_at: str, areas: Mapping[int, Any]) -> Ans
         row.version,
         filed_at,
         tuple(sorted(supplies)),
-        _reached_by(contacts, json.loads(row.contact)),
+        reached_by(contacts, json.loads(row.contact)),
     )
-
-
-def _reached_by(
-    areas: Sequence[Mapping[str, Any]], organisation: Mapping[str, Any]
-) -> Mapping[str, str] | None:
-    """Return who can be called: of the interest areas first, for answers before all else."""
-    for contacts in areas:
-        for purpose in ("answers", "technical", *sorted(contacts)):
-            if found := _reachable(contacts.get(purpose)):
-                return found
-    return _reachable(organisation)
-
-
-def _reachable(contact: Any) -> dict[str, str] | None:
-    if not isinstance(contact, Mapping):
-        return None
-    texts = {name: str(contact.get(name) or "") for name in ("name", "email", "phone")}
-    return texts if texts["email"] or texts["phone"] else None

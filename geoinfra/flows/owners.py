@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from geoinfra import crs
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, InvalidInput, NotAllowed, NotFound, TooLarge, UnreadableFile
-from geoinfra.storage import Store, interest_areas, outbox, schema
+from geoinfra.storage import Store, interest_areas, organisations, outbox, schema
 from geoinfra.storage.interest_areas import AreaProposal, AreaRecord
 from geoinfra.storage.organisations import AreaState, InterestArea, get_organisation
 from geoinfra.storage.records import Transaction, now, timestamp
@@ -39,10 +39,12 @@ __all__ = [
     "Coverage",
     "area_collection",
     "area_from_notice",
+    "clear_dispensation",
     "coverage",
     "list_areas",
     "propose_areas",
     "read_interest_areas",
+    "set_dispensation",
     "step_area",
     "submit_area",
     "submit_notice",
@@ -78,8 +80,10 @@ _SUPPLY_OF_LER = {
     "99": "other",
 }
 _SINCE = datetime(2000, 1, 1, tzinfo=UTC)
+_YEARS = range(1901, 9000)
 _MOST_AT_ONCE = 500
 _MARGIN_M = 1.0
+_SAME_PLACE_M = 0.005
 _MOST_EXAMPLES = 10
 _CONTACT_TEXTS = {"name": 100, "email": 254, "phone": 16}
 
@@ -122,7 +126,7 @@ def propose_areas(
     ----------
     document
         GeoJSON FeatureCollection as in ``docs/reference/http.md``: a feature without ``number`` is a new
-        area, one with it changes that area.
+        area, one with it changes that area; one that is live just so stays as it is.
     submit
         Send them to review at once; else they are drafts.
 
@@ -209,14 +213,19 @@ def _propose(
     with store.begin() as tx:
         if get_organisation(tx.connection, owner_cvr) is None:
             raise NotFound(f"No owner is registered under CVR {owner_cvr[:8]}.")
-        numbers = []
+        numbers: list[int] = []
         for wanted, area, contacts in asked:
             number = interest_areas.next_area_number(tx) if wanted is None else wanted
+            if number in numbers:
+                raise InvalidInput(f"The interest area {number} comes twice.")
+            numbers.append(number)
             if wanted is not None:
-                area = _changed(_own_area(tx, owner_cvr, wanted), area)
+                record = _own_area(tx, owner_cvr, wanted)
+                area = _changed(record, area)
+                if _is_live_so(record, area, contacts):
+                    continue
             proposal = AreaProposal(area._replace(number=number), contacts, access.principal, submit)
             interest_areas.propose_area(tx, owner_cvr, proposal)
-            numbers.append(number)
             if submit:
                 _tell(tx, owner_cvr, number, "review")
         store.audit.record(tx, "area.proposed", access, owner_cvr, {"numbers": numbers, "submitted": submit})
@@ -239,6 +248,23 @@ def _changed(record: AreaRecord, area: InterestArea) -> InterestArea:
             hint="Propose a new area that begins then, and an end for this one.",
         )
     return area._replace(valid_from=min(area.valid_from, record.area.valid_from))
+
+
+def _is_live_so(record: AreaRecord, area: InterestArea, contacts: Mapping[str, Any]) -> bool:
+    """Whether nothing is proposed and the live area is like that already, to the precision of documents."""
+    live = record.area
+    if record.state is not AreaState.LIVE or record.proposal is not None or record.contacts != contacts:
+        return False
+    if (set(live.supply_types), _dates(live)) != (set(area.supply_types), _dates(area)):
+        return False
+    if not area.polygon.is_valid:
+        return False
+    wide = [shapely.buffer(one, _SAME_PLACE_M, join_style="mitre") for one in (live.polygon, area.polygon)]
+    return bool(wide[0].covers(area.polygon) and wide[1].covers(live.polygon))
+
+
+def _dates(area: InterestArea) -> tuple[str, str | None]:
+    return timestamp(area.valid_from), timestamp(area.valid_to) if area.valid_to else None
 
 
 def _own_area(tx: Transaction, owner_cvr: str, number: int) -> AreaRecord:
@@ -577,9 +603,10 @@ def _moment(value: Any, path: str, *, last: bool) -> datetime | None:
     try:
         if isinstance(value, str) and len(value) == 10:
             day = date.fromisoformat(value) + timedelta(days=int(last))
-            return datetime.combine(day, time(0), DENMARK).astimezone(UTC)
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is not None and 1900 < moment.year < 9000:
+            moment = _day_begins(day)
+        else:
+            moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None and moment.year in _YEARS:
             return moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         pass
@@ -609,6 +636,60 @@ def _contact(value: Any, path: str) -> dict[str, str]:
     if texts["phone"] and not re.fullmatch(r"\+?[0-9 ]{8,15}", texts["phone"]):
         raise _wrong(f"{path}.phone", "has 8 to 15 digits, with + before a country code.")
     return texts
+
+
+# --- Owners who hand over directly
+
+
+def set_dispensation(
+    store: Store, access: Access, cvr: str, first_day: date | None = None, last_day: date | None = None
+) -> tuple[date, date | None]:
+    """Let an owner hand over what he has to the excavator directly, and return first and last day.
+
+    Parameters
+    ----------
+    first_day, last_day
+        In Denmark; without the first it begins today, without the last it has no end.
+
+    Raises
+    ------
+    NotAllowed
+        `access` is not the administrator.
+    NotFound
+        The organisation is not recorded.
+    InvalidInput
+        It ends before it begins.
+    """
+    access.require(Role.ADMIN)
+    begin = first_day or datetime.now(DENMARK).date()
+    if any(day.year not in _YEARS for day in (begin, last_day) if day):
+        raise InvalidInput("The days of a dispensation lie in the years 1901 to 8999.")
+    with store.begin() as tx:
+        end = _day_begins(last_day + timedelta(days=1)) if last_day else None
+        organisations.set_dispensation(tx, cvr, _day_begins(begin), end)
+        told = {"from": begin.isoformat(), "to": last_day.isoformat() if last_day else None}
+        store.audit.record(tx, "dispensation.set", access, cvr, told)
+        tx.commit()
+    return begin, last_day
+
+
+def clear_dispensation(store: Store, access: Access, cvr: str) -> None:
+    """Take an owner's dispensation away; enquiries filed before are not changed.
+
+    Raises
+    ------
+    NotAllowed, NotFound
+        As in :func:`set_dispensation`.
+    """
+    access.require(Role.ADMIN)
+    with store.begin() as tx:
+        organisations.set_dispensation(tx, cvr, None)
+        store.audit.record(tx, "dispensation.cleared", access, cvr)
+        tx.commit()
+
+
+def _day_begins(day: date) -> datetime:
+    return datetime.combine(day, time(0), DENMARK).astimezone(UTC)
 
 
 # --- Files of areas that are live at once

@@ -15,6 +15,7 @@ from geoinfra.flows.sandbox import is_sandbox
 from geoinfra.presentation.offline_html import PageFacts
 from geoinfra.storage import Store, schema
 from geoinfra.storage.records import timestamp
+from geoinfra.utilities.contacts import reachable
 from geoinfra.utilities.dangers import Danger
 from geoinfra.utilities.differences import Differences
 from geoinfra.utilities.model import Contact
@@ -36,51 +37,39 @@ class Known:
     kind
         ``planned``, ``emergency`` or ``planning``.
     contacts
-        For each owner whom to ask, as he has told for his interest areas or at all.
+        For each owner his contacts by purpose, as he has told for the interest areas concerned.
     sandbox
         Whether nothing of it is real.
     """
 
     kind: str
     depth_m: float | None
-    contacts: Mapping[str, Contact] = field(default_factory=dict)
+    contacts: Mapping[str, Mapping[str, Contact]] = field(default_factory=dict)
     sandbox: bool = False
 
 
 def known(store: Store, filed: Enquiry) -> Known:
     """Read what a package needs to know of an enquiry and the owners concerned."""
-    owners, areas = schema.organisations, schema.interest_areas
-    named = [*filed.answers, *filed.beside]
-    cvrs = [answer.owner_cvr for answer in named]
-    numbers = [number for answer in named for number in answer.interest_areas]
+    areas, found = schema.interest_areas.c, dict[str, dict[str, Contact]]()
+    numbers = [number for answer in filed.answers for number in answer.interest_areas]
+    query = sa.select(areas.owner_cvr, areas.contacts).where(areas.number.in_(numbers))
     with store.read() as connection:
-        found = connection.execute(sa.select(owners.c.cvr, owners.c.contact).where(owners.c.cvr.in_(cvrs)))
-        contacts = {cvr: _contact(json.loads(text)) for cvr, text in found}
-        wanted = sa.select(areas.c.owner_cvr, areas.c.contacts).where(areas.c.number.in_(numbers))
-        for cvr, text in connection.execute(wanted.order_by(areas.c.number.desc())):
-            contacts[cvr] = _first_contact(json.loads(text)) or contacts.get(cvr)
+        for cvr, text in connection.execute(query.order_by(areas.number)):
+            told = {purpose: _contact(one) for purpose, one in sorted(json.loads(text).items())}
+            own = found.setdefault(cvr, {})
+            own |= {purpose: one for purpose, one in told.items() if one and purpose not in own}
         sandbox = is_sandbox(connection)
-    kept = {cvr: one for cvr, one in contacts.items() if one}
-    return Known(str(filed.request.kind), filed.request.depth_m, kept, sandbox)
-
-
-def _first_contact(by_purpose: Mapping[str, Any]) -> Contact | None:
-    found = (_contact(by_purpose[purpose]) for purpose in sorted(by_purpose))
-    return next((contact for contact in found if contact), None)
+    return Known(str(filed.request.kind), filed.request.depth_m, found, sandbox)
 
 
 def _contact(document: Any) -> Contact | None:
-    """Return a contact who can be reached, ``None`` for any other."""
-    if not isinstance(document, Mapping):
-        return None
-    texts = [str(document.get(name) or "") for name in ("name", "phone", "email")]
-    return Contact(*texts) if texts[1] or texts[2] else None
+    told = reachable(document)
+    return Contact(**told) if told else None
 
 
-def contact_of(answer: Answer, facts: Known) -> Contact | None:
+def contact_of(answer: Answer) -> Contact | None:
     """Return whom to ask about an owner's lines: as his answer says, else as the register does."""
-    told = answer.header.get("contact")
-    return Contact(**told) if told else facts.contacts.get(answer.owner_cvr)
+    return Contact(**answer.contact) if answer.contact else None
 
 
 def page_facts(
@@ -143,14 +132,14 @@ def manifest_of(
         "features": sum(features.values()),
         "complete": not missing,
         "missing": [answer.owner_cvr for answer in missing],
-        "completeness": _completeness(filed, facts, missing),
+        "completeness": _completeness(filed, missing),
         "owners": [
             _owner(answer, facts, features.get(answer.owner_cvr, 0), attachments.get(answer.owner_cvr, {}))
             for answer in filed.answers
         ],
         "surroundings": {
             "distance_m": filed.request.surroundings_m,
-            "owners": [_beside(answer, facts) for answer in filed.beside],
+            "owners": [_beside(answer) for answer in filed.beside],
         },
         "dangers": [danger.to_json() for danger in dangers],
         "precautions": [one.to_json(most_features=_FEATURES_TOLD) for one in precautions],
@@ -159,7 +148,7 @@ def manifest_of(
     }
 
 
-def _completeness(filed: Enquiry, facts: Known, missing: Sequence[Answer]) -> dict[str, Any]:
+def _completeness(filed: Enquiry, missing: Sequence[Answer]) -> dict[str, Any]:
     """State who has answered what and when, and who is missing until when."""
     asked, gone = len(filed.answers), len(missing)
     danish = f"Pakken er komplet: alle {asked} ledningsejere har svaret."
@@ -181,20 +170,20 @@ def _completeness(filed: Enquiry, facts: Known, missing: Sequence[Answer]) -> di
                 "status": str(answer.status),
                 "due_at": answer.due_at,
                 "expected_at": answer.header.get("expected_at"),
-                "contact": _contact_json(contact_of(answer, facts)),
+                "contact": _contact_json(contact_of(answer)),
             }
             for answer in missing
         ],
     }
 
 
-def _beside(answer: Answer, facts: Known) -> dict[str, Any]:
+def _beside(answer: Answer) -> dict[str, Any]:
     """Name an owner in the surroundings, who was not asked."""
     return {
         "cvr": answer.owner_cvr,
         "name": answer.owner_name,
         "supplies": list(answer.supplies),
-        "contact": _contact_json(contact_of(answer, facts)),
+        "contact": _contact_json(contact_of(answer)),
     }
 
 
@@ -205,6 +194,7 @@ def _contact_json(contact: Contact | None) -> dict[str, str] | None:
 
 
 def _owner(answer: Answer, facts: Known, features: int, attached: Mapping[str, str]) -> dict[str, Any]:
+    contacts = facts.contacts.get(answer.owner_cvr, {})
     return {
         "cvr": answer.owner_cvr,
         "name": answer.owner_name,
@@ -218,7 +208,8 @@ def _owner(answer: Answer, facts: Known, features: int, attached: Mapping[str, s
         "version": answer.version,
         "valid_to": answer.valid_to.isoformat() if answer.valid_to else None,
         "supplementary_info": answer.header.get("supplementary_info"),
-        "contact": _contact_json(contact_of(answer, facts)),
+        "contact": _contact_json(contact_of(answer)),
+        "contacts": {purpose: _contact_json(one) for purpose, one in contacts.items()},
         "delivery": answer.delivery_id,
         "attachments": [{"name": name, "path": path} for name, path in attached.items()],
     }

@@ -18,6 +18,7 @@ from geoinfra.flows.differences import manifest_differences, package_manifest
 from geoinfra.flows.enquiries import Answer, Enquiry
 from geoinfra.flows.enquiry_records import UTILITY_DATASET
 from geoinfra.flows.package_manifest import Known, contact_of, known, manifest_of, page_facts
+from geoinfra.flows.plans import stored_background
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
@@ -144,6 +145,7 @@ def _write_zip(
         _dig_request(filed, facts.sandbox),
         [file for owned in kept.values() for file in owned],
         page_facts(filed, facts, sequence, precautions, changes),
+        lambda: stored_background(store, asked.polygon),
     )
     features = {owner: sum(map(len, owned)) for owner, owned in rows.items()}
     attached = {owner: {file.name: file.path for file in owned} for owner, owned in kept.items()}
@@ -227,6 +229,6 @@ def _package_owner(answer: Answer, facts: Known, folder: str) -> package.Package
         valid_to=answer.valid_to,
         supplementary_info=answer.header.get("supplementary_info"),
         expected_at=datetime.fromisoformat(expected) if expected else None,
-        contact=contact_of(answer, facts),
+        contact=contact_of(answer),
         folder_name=folder,
     )

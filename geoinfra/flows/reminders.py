@@ -24,6 +24,7 @@ from geoinfra.storage import Store, jobs, outbox, schema
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import Transaction, timestamp
 from geoinfra.utilities import legal_clock
+from geoinfra.utilities.contacts import reached_by
 from geoinfra.utilities.enquiry import AnswerStatus, EnquiryKind
 from geoinfra.utilities.legal_clock import ClockStatus, Deadline, Reminder
 
@@ -300,15 +301,9 @@ def _late_answer(connection: sa.Connection, row: sa.Row[Any]) -> LateAnswer:
 def _contact(
     connection: sa.Connection, areas: Sequence[int], organisation: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return whom to ask about an answer: the contact of the interest area, else that of the owner."""
+    """Return whom to ask about an answer."""
     table = schema.interest_areas.c
     texts = connection.scalars(
         sa.select(table.contacts).where(table.number.in_(areas)).order_by(table.number)
     )
-    for text in texts:
-        contacts = json.loads(text)
-        for purpose in ("answers", "technical"):
-            if contacts.get(purpose):
-                found: Mapping[str, Any] = contacts[purpose]
-                return found
-    return organisation
+    return reached_by([json.loads(text) for text in texts], organisation) or {}

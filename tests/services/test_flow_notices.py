@@ -90,6 +90,8 @@ CONCERNED: list[tuple[str, str, dict[str, Any], set[str]]] = [
     ("package.acknowledged", NUMBER, {"sequence": 1}, {DIGGER}),
     ("delivery.published", f"utility-features/{OWNER_A}", {"rows": 3}, {OWNER_A}),
     ("delivery.published", f"streets/{OWNER_A}", {"rows": 3}, set()),
+    ("area.changed", OWNER_A, {"area": 7, "state": "review"}, {OWNER_A, OPERATOR}),
+    ("area.changed", OWNER_A, {"area": 7, "state": "live"}, {OWNER_A}),
     ("package.ready", "2026-999999", {"sequence": 1}, set()),
     ("work.changed", "w", {}, set()),
     ("channel.disabled", "c", {"organisation": OWNER_A}, {OWNER_A, OPERATOR}),
