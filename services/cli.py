@@ -99,6 +99,7 @@ def worker(context: typer.Context) -> None:
     from geoinfra.flows.notices import SEND_NOTICE
     from geoinfra.flows.sandbox import declare_sandbox
     from geoinfra.flows.subscribers import SUBSCRIBERS
+    from geoinfra.flows.technical_retention import FORGET_TECHNICAL, TechnicalRetention
     from geoinfra.storage import open_store
     from geoinfra.storage.jobs import Worker
     from geoinfra.storage.outbox import Dispatcher
@@ -118,6 +119,8 @@ def worker(context: typer.Context) -> None:
     store = open_store(settings.data_dir, settings.database())
     if settings.sandbox:
         declare_sandbox(store)
+    retention = TechnicalRetention(settings.keep_technical_days)
+    retention.wait_for_next(store)
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}
     beside |= {f"notices-{number}": notices.run for number in range(_NOTICE_THREADS)}
@@ -125,7 +128,7 @@ def worker(context: typer.Context) -> None:
     for thread in threads:
         thread.start()
     try:
-        Worker(store, HANDLERS).run(stop)
+        Worker(store, {**HANDLERS, FORGET_TECHNICAL: retention}).run(stop)
     finally:
         stop.set()
         for thread in threads:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from geoinfra.errors import Conflict, InvalidInput
 from geoinfra.flows.channels import ChannelRules, check_mail_address
+from geoinfra.flows.technical_retention import LEAST_DAYS
 
 __all__ = ["Settings"]
 
@@ -69,6 +70,9 @@ class Settings(BaseSettings):
         "",
         pattern="^[A-Za-z0-9-]{0,60}$",
         description="Header in which such a proxy passes the subject of a client certificate it has checked.",
+    )
+    keep_technical_days: int = Field(
+        90, ge=LEAST_DAYS, le=3650, description="How long told events, sent notices and ended jobs are kept."
     )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="How much the server logs."

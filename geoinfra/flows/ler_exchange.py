@@ -28,7 +28,7 @@ from geoinfra.flows.package_jobs import lock_enquiry
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, interest_areas, outbox, schema
 from geoinfra.storage.organisations import AreaState, InterestArea, area_polygons, get_organisation
-from geoinfra.storage.records import now, timestamp
+from geoinfra.storage.records import Transaction, now, timestamp
 from geoinfra.utilities.check import check_file
 from geoinfra.utilities.enquiry import AnswerStatus, EnquiryState
 from geoinfra.utilities.formats import request
@@ -161,6 +161,22 @@ def forget_exchange(store: Store, exchange: Exchange) -> None:
     with store.begin() as tx:
         tx.execute(sa.delete(schema.exchanges).where(*_is(exchange)))
         tx.commit()
+
+
+def forget_old_exchanges(tx: Transaction, most: int) -> int:
+    """Remove exchanges whose response need not be repeated any more; return how many, at most `most`."""
+    table = schema.exchanges
+    name = sa.tuple_(table.c.organisation, table.c.request_id)
+    old = table.c.created_at < timestamp(datetime.now(UTC) - _KEPT)
+    rows = tx.connection.execute(
+        sa.select(table.c.organisation, table.c.request_id)
+        .where(old)
+        .order_by(*table.primary_key)
+        .limit(most)
+    ).all()
+    if rows:
+        tx.execute(sa.delete(table).where(name.in_([tuple(row) for row in rows]), old))
+    return len(rows)
 
 
 def _is(exchange: Exchange) -> tuple[sa.ColumnElement[bool], ...]:

@@ -31,6 +31,7 @@ __all__ = [
     "choosing",
     "disable_channel",
     "failures_in_a_row",
+    "forget_notices",
     "get_channel",
     "get_notice",
     "list_channels",
@@ -303,6 +304,27 @@ def failures_in_a_row(connection: sa.Connection, channel_id: str) -> int:
     last = connection.scalar(sent)
     query = sa.select(sa.func.count()).where(ours, table.c.state == "failed", table.c.next_at > last)
     return int(connection.scalar(query) or 0)
+
+
+def forget_notices(tx: Transaction, before: datetime, most: int) -> int:
+    """Remove notices that were sent or given up before a moment; return how many, at most `most`.
+
+    The newest of each channel stays: it tells how the channel fares, and no number is given twice.
+    """
+    table, outbox = schema.notices, schema.outbox
+    newest = sa.select(sa.func.max(table.c.notice_id)).group_by(table.c.channel_id)
+    untold = sa.select(outbox.c.event_id).where(outbox.c.delivered_at.is_(None))
+    moment = timestamp(before)
+    ended = sa.or_(
+        sa.and_(table.c.state == "failed", table.c.next_at < moment),
+        sa.and_(table.c.state == "sent", table.c.sent_at < moment),
+    )
+    query = sa.select(table.c.notice_id).where(
+        ended, table.c.notice_id.not_in(newest), table.c.event_id.not_in(untold)
+    )
+    doomed = tx.connection.scalars(query.order_by(table.c.notice_id).limit(most)).all()
+    tx.execute(sa.delete(table).where(table.c.notice_id.in_(doomed)))
+    return len(doomed)
 
 
 def _change(tx: Transaction, notice_id: int, **values: Any) -> None:

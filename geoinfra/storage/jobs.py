@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,7 @@ __all__ = [
     "Worker",
     "cancel",
     "enqueue",
+    "forget_ended",
     "get",
     "list_jobs",
     "wake",
@@ -213,6 +214,22 @@ def cancel(tx: Transaction, access: Access, job_id: str) -> Job:
     if job.state in ("done", "failed"):
         raise Conflict("The job has ended already.", details={"state": job.state})
     return job
+
+
+def forget_ended(tx: Transaction, before: datetime, most: int, *, but_failed: Collection[str] = ()) -> int:
+    """Remove jobs that ended before a moment; return how many, at most `most`.
+
+    Parameters
+    ----------
+    but_failed
+        Kinds whose failed and cancelled jobs stay.
+    """
+    ended = jobs.c.state.in_(("done", "failed", "cancelled")), jobs.c.finished_at < timestamp(before)
+    kept = sa.and_(jobs.c.kind.in_(list(but_failed)), jobs.c.state != "done")
+    query = sa.select(jobs.c.job_id).where(*ended, ~kept).order_by(jobs.c.job_id).limit(most)
+    doomed = tx.connection.scalars(query).all()
+    tx.execute(sa.delete(jobs).where(jobs.c.job_id.in_(doomed)))
+    return len(doomed)
 
 
 def wake(store: Store) -> None:

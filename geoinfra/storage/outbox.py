@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from geoinfra.errors import InvalidInput, NotFound, StorageFull, StorageUnavailable
 from geoinfra.storage.bells import Bell, ring_after
-from geoinfra.storage.records import Records, Transaction, now
-from geoinfra.storage.schema import outbox
+from geoinfra.storage.records import Records, Transaction, now, timestamp
+from geoinfra.storage.schema import counters, notices, outbox
 
 if TYPE_CHECKING:
     from geoinfra.storage import Store
@@ -30,6 +32,8 @@ __all__ = [
     "Subscriber",
     "emit",
     "events_after",
+    "forget_told",
+    "forgotten_event",
     "get_event",
     "settled_event",
 ]
@@ -56,6 +60,7 @@ EVENTS = frozenset(
 _BELL = "dispatcher"
 _LOCK_KEY = 0x6765_6F6F_7574_626F  # "geooutbo": PostgreSQL advisory lock of the one dispatcher
 _PAGE_ROWS = 200
+_FORGOTTEN = "events-forgotten"  # counter: the highest number of an event that was forgotten
 _WRITERS = """
     SELECT virtualtransaction FROM pg_locks
     WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'outbox'::regclass
@@ -147,6 +152,35 @@ def events_after(connection: sa.Connection, event_id: int, last: int, limit: int
         return []
     query = sa.select(outbox).where(outbox.c.event_id > event_id, outbox.c.event_id <= last)
     return [_event(row) for row in connection.execute(query.order_by(outbox.c.event_id).limit(limit))]
+
+
+def forget_told(tx: Transaction, before: datetime, most: int) -> int:
+    """Remove events that all subscribers were told before a moment; return how many, at most `most`.
+
+    An event that a notice still waits for stays, and the newest event does, so that no number is given twice.
+    """
+    newest = sa.select(sa.func.max(outbox.c.event_id)).scalar_subquery()
+    needed = sa.exists().where(notices.c.event_id == outbox.c.event_id, notices.c.state == "waiting")
+    old = outbox.c.delivered_at < timestamp(before), outbox.c.event_id < newest
+    query = sa.select(outbox.c.event_id).where(*old, ~needed).order_by(outbox.c.event_id).limit(most)
+    doomed = tx.connection.scalars(query).all()
+    if doomed:
+        tx.execute(sa.delete(outbox).where(outbox.c.event_id.in_(doomed)))
+        _note_forgotten(tx, doomed[-1])
+    return len(doomed)
+
+
+def _note_forgotten(tx: Transaction, event_id: int) -> None:
+    dialect = sqlite if tx.connection.dialect.name == "sqlite" else postgresql
+    noted = dialect.insert(counters).values(name=_FORGOTTEN, value=event_id)
+    higher = counters.c.value < event_id
+    tx.execute(noted.on_conflict_do_update(index_elements=["name"], set_={"value": event_id}, where=higher))
+
+
+def forgotten_event(connection: sa.Connection) -> int:
+    """Return the highest number of an event that is not kept any more, 0 where all are."""
+    query = sa.select(counters.c.value).where(counters.c.name == _FORGOTTEN)
+    return int(connection.scalar(query) or 0)
 
 
 def settled_event(records: Records, patience_s: float = 1.0) -> int | None:

@@ -47,6 +47,8 @@ __all__ = [
     "tokens",
 ]
 
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # what grows for ever; SQLite's integers are wide
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -210,7 +212,7 @@ answer_versions = Table(
 grants = Table(
     "grants",
     metadata,
-    Column("grant_id", Integer, primary_key=True, autoincrement=True),
+    Column("grant_id", _NUMBER, primary_key=True, autoincrement=True),
     Column("enquiry", ForeignKey("enquiries.number"), nullable=False),
     Column("organisation", ForeignKey("organisations.cvr"), nullable=False),  # who may read
     Column("dataset", Text, nullable=False),
@@ -265,9 +267,9 @@ channels = Table(
 notices = Table(
     "notices",
     metadata,
-    Column("notice_id", Integer, primary_key=True, autoincrement=True),
+    Column("notice_id", _NUMBER, primary_key=True, autoincrement=True),
     Column("channel_id", ForeignKey("channels.channel_id"), nullable=False),
-    Column("event_id", Integer, nullable=False),
+    Column("event_id", _NUMBER, nullable=False),
     Column("state", Text, nullable=False),  # waiting, sent, failed
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_at", Text, nullable=False),
@@ -326,7 +328,7 @@ jobs = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", _NUMBER, primary_key=True, autoincrement=True),
     Column("event", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("payload", Text, nullable=False),  # JSON
@@ -339,7 +341,7 @@ outbox = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("entry", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without gap
+    Column("entry", _NUMBER, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without gap
     Column("at", Text, nullable=False),
     Column("principal", Text, nullable=False),
     Column("organisation", Text),
@@ -362,7 +364,7 @@ counters = Table(
     "counters",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("value", Integer, nullable=False),
+    Column("value", _NUMBER, nullable=False),
 )
 
 secrets = Table(

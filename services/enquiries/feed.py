@@ -21,9 +21,12 @@ from geoinfra.errors import GeoinfraError, InvalidInput, StorageUnavailable, Too
 from geoinfra.flows.concerns import Concerned, Part, announcement, to_show
 from geoinfra.storage import Store
 from geoinfra.storage.bells import Bell, ring
-from geoinfra.storage.outbox import Event, events_after, settled_event
+from geoinfra.storage.outbox import Event, events_after, forgotten_event, settled_event
 
-__all__ = ["MOST_OF_ONE", "EventFeed", "cursor_of"]
+__all__ = ["GAP", "MOST_OF_ONE", "EventFeed", "cursor_of"]
+
+GAP = "feed.gap"
+"""Message of the stream to a client who was away for longer than events are kept."""
 
 MOST_OF_ONE = 6
 """Streams that one principal may hold open."""
@@ -106,8 +109,10 @@ class EventFeed:
         self._loop = asyncio.get_running_loop()
         self._require_room(access)
         await run_in_threadpool(self._start)
-        begin = self._head if cursor is None else min(cursor, self._head)
-        return self._stream(access, begin, access_now)
+        if cursor is None:
+            return self._stream(access, self._head, access_now)
+        gap = await run_in_threadpool(self._gap, cursor)
+        return self._stream(access, min(cursor, self._head), access_now, gap)
 
     def end(self) -> None:
         """End every stream soon; may be called from any thread and from a signal handler."""
@@ -130,14 +135,25 @@ class EventFeed:
                 hint="Close one, or share one between the parts of your program.",
             )
 
+    def _gap(self, cursor: int) -> bytes:
+        """Return the message that events after `cursor` are not kept any more; empty where all are."""
+        with self._store.read() as connection:
+            forgotten = forgotten_event(connection)
+        if cursor >= forgotten:
+            return b""
+        data = orjson.dumps({"after": cursor, "forgotten_to": forgotten}).decode()
+        return f"event: {GAP}\ndata: {data}\n\n".encode()
+
     async def _stream(
-        self, access: Access, cursor: int, access_now: Callable[[], Access]
+        self, access: Access, cursor: int, access_now: Callable[[], Access], gap: bytes = b""
     ) -> AsyncIterator[bytes]:
         self._require_room(access)
         wake = asyncio.Event()
         self._listening[wake] = access.principal
         try:
             yield f"retry: 3000\nid: {cursor}\n\n".encode()
+            if gap:
+                yield gap
             beat_at_s = time.monotonic() + self._heartbeat_s
             while not self._stop.is_set():
                 wake.clear()

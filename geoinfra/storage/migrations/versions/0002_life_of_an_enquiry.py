@@ -15,6 +15,12 @@ def _text(name: str, default: str | None = None, *, key: bool = False) -> sa.Col
     return sa.Column(name, sa.Text(), nullable=not needed, server_default=default)
 
 
+def _number(name: str, *, counts: bool = False) -> sa.Column[int]:
+    """Return a column of numbers that grow for ever; SQLite's integers are wide."""
+    wide = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    return sa.Column(name, wide, autoincrement=counts, nullable=False)
+
+
 def _flag(name: str) -> sa.Column[bool]:
     return sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
 
@@ -37,6 +43,17 @@ def upgrade() -> None:
     _create_notices()
     _create_damages()
     _create_exchanges()
+    if op.get_bind().dialect.name == "postgresql":
+        _widen_numbers()
+
+
+def _widen_numbers() -> None:
+    """Give the numbers that grow for ever 64 bits, and the sequences that make them."""
+    growing = [("outbox", "event_id"), ("grants", "grant_id"), ("audit", "entry"), ("counters", "value")]
+    for table, column in growing:
+        op.alter_column(table, column, type_=sa.BigInteger(), existing_nullable=False)
+    for sequence in ("outbox_event_id_seq", "grants_grant_id_seq"):
+        op.execute(f"ALTER SEQUENCE {sequence} AS bigint")
 
 
 def _extend_interest_areas() -> None:
@@ -140,9 +157,9 @@ def _create_notices() -> None:
     op.create_index("ix_channels_organisation", "channels", ["organisation"], unique=False)
     op.create_table(
         "notices",
-        sa.Column("notice_id", sa.Integer(), autoincrement=True, nullable=False),
+        _number("notice_id", counts=True),
         sa.Column("channel_id", sa.String(length=26), nullable=False),
-        sa.Column("event_id", sa.Integer(), nullable=False),
+        _number("event_id"),
         _text("state", key=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         _text("next_at", key=True),

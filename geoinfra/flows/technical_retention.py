@@ -1,0 +1,87 @@
+"""Technical records that nobody needs any more: told events, sent notices, ended jobs, answered calls.
+
+Each night one job removes those that are older than the operator keeps them, in small transactions, and asks
+for the job of the next night before it begins. What is under way stays whatever its age: events that a
+subscriber was not told, notices that wait, jobs that wait or run. The audit log and everything of an enquiry
+are no technical records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from geoinfra.access import Access
+from geoinfra.errors import InvalidInput
+from geoinfra.flows.ler_exchange import forget_old_exchanges
+from geoinfra.flows.package_jobs import BUILD_PACKAGE
+from geoinfra.storage import Store, channels, jobs, outbox
+from geoinfra.storage.jobs import JobContext
+from geoinfra.storage.records import Transaction
+
+__all__ = ["FORGET_TECHNICAL", "LEAST_DAYS", "TechnicalRetention"]
+
+FORGET_TECHNICAL = "forget-technical-records"
+LEAST_DAYS = 30
+"""Shorter than this no record is kept: calls may be repeated, and packages fetched, for about a month."""
+
+_HOUR_UTC = 1  # night in Denmark
+_AT_ONCE = 500  # rows of one transaction
+_SYSTEM = Access("system:retention")
+
+type _Forget = Callable[[Transaction], int]
+
+
+class TechnicalRetention:
+    """The nightly job, and its handler.
+
+    Parameters
+    ----------
+    days
+        How long technical records are kept.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer than :data:`LEAST_DAYS`.
+    """
+
+    def __init__(self, days: int) -> None:
+        if days < LEAST_DAYS:
+            raise InvalidInput(f"Technical records are kept for {LEAST_DAYS} days at least.")
+        self._days = days
+
+    def wait_for_next(self, store: Store) -> None:
+        """Enqueue the job of the coming night; it is there once, however often this is called."""
+        moment = datetime.now(UTC)
+        at = moment.replace(hour=_HOUR_UTC, minute=0, second=0, microsecond=0)
+        at += timedelta(days=1) if at <= moment else timedelta()
+        with store.begin() as tx:
+            key = f"{FORGET_TECHNICAL}:{at.date().isoformat()}"
+            jobs.enqueue(tx, FORGET_TECHNICAL, {}, _SYSTEM, key=key, run_after=at)
+            tx.commit()
+
+    def __call__(self, store: Store, context: JobContext) -> dict[str, int]:
+        """Remove what is old; return how many rows of each kind."""
+        self.wait_for_next(store)
+        before = datetime.now(UTC) - timedelta(days=self._days)
+        kinds: dict[str, _Forget] = {
+            "notices": lambda tx: channels.forget_notices(tx, before, _AT_ONCE),
+            "events": lambda tx: outbox.forget_told(tx, before, _AT_ONCE),
+            # a failed package job tells that its enquiry lacks a package
+            "jobs": lambda tx: jobs.forget_ended(tx, before, _AT_ONCE, but_failed=[BUILD_PACKAGE]),
+            "calls": lambda tx: forget_old_exchanges(tx, _AT_ONCE),
+        }
+        return {name: _forget_all(store, context, name, forget) for name, forget in kinds.items()}
+
+
+def _forget_all(store: Store, context: JobContext, name: str, forget: _Forget) -> int:
+    total = 0
+    while True:
+        context.progress(0.0, name)
+        with store.begin() as tx:
+            count = forget(tx)
+            tx.commit()
+        total += count
+        if count < _AT_ONCE:
+            return total
