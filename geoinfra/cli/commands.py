@@ -76,12 +76,14 @@ owner = typer.Typer(no_args_is_help=True, help="Utility owners and their interes
 token = typer.Typer(no_args_is_help=True, help="Access tokens.")
 audit = typer.Typer(no_args_is_help=True, help="The audit log.")
 sample_app = typer.Typer(no_args_is_help=True, help="Sample data.")
+presentation = typer.Typer(no_args_is_help=True, help="The presentation standard: rules, legends, plans.")
 for name, group in (
     ("utilities", utilities),
     ("owner", owner),
     ("token", token),
     ("audit", audit),
     ("sample", sample_app),
+    ("presentation", presentation),
 ):
     app.add_typer(group, name=name)
 

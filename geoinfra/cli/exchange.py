@@ -147,19 +147,21 @@ def repack_command(
     source: Annotated[Path, typer.Argument(exists=True, help="Package: zip, folder or consolidated.gml.")],
     target: Annotated[Path, typer.Argument(dir_okay=False, help="Zip to write.")],
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="geojson, html, gpkg, dxf; all without it.")
+        list[str] | None,
+        typer.Option("--format", help="geojson, gpkg, html, dxf, pdf, pdf-owners; all but the last."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Make a package from LER anew with every format, a report and a manifest; nothing is lost."""
-    from geoinfra.flows.package_files import DRAWINGS
+    from geoinfra.flows.package_files import DRAWINGS, OPTIONAL
     from geoinfra.flows.repack import repack
 
     unknown = sorted(set(formats or ()) - set(DRAWINGS))
     if unknown:
         raise typer.BadParameter(f"choose among {', '.join(DRAWINGS)}", param_hint="--format")
+    chosen = formats or [name for name in DRAWINGS if name not in OPTIONAL]
     with progress_fraction("Repacking") as progress:
-        done = repack(source, target, formats=formats or DRAWINGS, progress=progress)
+        done = repack(source, target, formats=chosen, progress=progress)
     if as_json:
         typer.echo(orjson.dumps(done.to_json(), option=orjson.OPT_INDENT_2))
     else:

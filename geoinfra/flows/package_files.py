@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import orjson
 
@@ -27,7 +27,10 @@ from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
 from geoinfra.utilities.formats.package_seal import MANIFEST, SIGNATURE, member_info, signature_document
 from geoinfra.utilities.signatures import SigningKey
 
-__all__ = ["DRAWINGS", "MANIFEST", "Attachment", "Contents", "write_package"]
+if TYPE_CHECKING:
+    from geoinfra.presentation.plan_background import Background
+
+__all__ = ["DRAWINGS", "MANIFEST", "OPTIONAL", "Attachment", "Contents", "write_package"]
 
 _COPY_BYTES = 1 << 20
 _LARGE_ROWS = 200_000
@@ -69,7 +72,9 @@ class Contents:
     dig_request
         The request as it is written beside; ``None`` where it is among the attachments.
     page
-        What the page for the site tells beside the lines.
+        What the page for the site and the plan tell beside the lines.
+    background
+        Makes the ground under the plan; ``None`` for a plan without one.
     """
 
     enquiry: EnquiryInfo | None
@@ -79,13 +84,17 @@ class Contents:
     dig_request: request.DigRequest | None = None
     attachments: Sequence[Attachment] = ()
     page: offline_html.PageFacts | None = None
+    background: Callable[[], Background] | None = None
 
 
 type Manifest = Callable[[list[dict[str, Any]]], dict[str, Any]]
 """Makes the manifest out of the list of files (name, size, SHA-256)."""
 
-DRAWINGS = ("geojson", "gpkg", "html", "dxf")
+DRAWINGS = ("geojson", "gpkg", "html", "dxf", "pdf", "pdf-owners")
 """Files made of the features beside the documents of LER: data first, then what is drawn of them."""
+
+OPTIONAL = ("pdf-owners",)
+"""What is made only where it is asked for by name."""
 
 _DATA = DRAWINGS[:2]
 
@@ -122,7 +131,9 @@ def write_package(
     wanted = [name for name in DRAWINGS if name in frozenset(formats)]
     if contents.enquiry is None and "html" in wanted:
         wanted.remove("html")
-    beside = [name for name in wanted if name in ("gpkg", "dxf") or left_out]
+    if _OWNER_PLANS in wanted:
+        wanted[-1:] = [f"{_OWNER_PLAN}{cvr}" for cvr in _drawn_owners(contents)]
+    beside = [name for name in wanted if name not in ("geojson", "html") or left_out]
     members: list[dict[str, Any]] = []
     with (
         TemporaryDirectory(prefix="geoinfra-") as folder,
@@ -136,7 +147,7 @@ def write_package(
                 if name in made:
                     _copy_drawing(archive, members, made[name].result())
                 else:
-                    with _member(archive, members, _NAMES[name], large=_is_large(contents)) as file:
+                    with _member(archive, members, _file_name(name), large=_is_large(contents)) as file:
                         _write_drawing(name, file, contents)
 
         _write_documents(archive, members, contents)
@@ -169,7 +180,27 @@ _NAMES = {
     "html": "index.html",
     "gpkg": "ledninger.gpkg",
     "dxf": "ledninger.dxf",
+    "pdf": "plan.pdf",
 }
+_OWNER_PLANS = "pdf-owners"
+_OWNER_PLAN = "pdf:"
+
+
+def _file_name(drawing: str) -> str:
+    """Return the name in the package; that of an owner's own plan ends with his CVR number."""
+    cvr = drawing.removeprefix(_OWNER_PLAN)
+    return _NAMES[drawing] if cvr == drawing else f"plan-{_NOT_IN_NAMES.sub('_', cvr)}.pdf"
+
+
+def _drawn_owners(contents: Contents) -> list[str]:
+    """Return the owners of whom something has a place."""
+    found = {
+        cvr
+        for batch in contents.batches
+        for cvr, place in zip(batch.columns["owner_cvr"], batch.geometry, strict=True)
+        if place is not None
+    }
+    return sorted(found)
 
 
 def _make_drawing(
@@ -179,7 +210,7 @@ def _make_drawing(
     left_out: Callable[[str, GeoinfraError], None] | None,
 ) -> Path | None:
     """Write a drawing into a folder, in a thread beside the documents, which mostly compress."""
-    path = folder / _NAMES[name]
+    path = folder / _file_name(name)
     try:
         _write_drawing(name, path, contents)
     except GeoinfraError as error:
@@ -212,12 +243,27 @@ def _write_drawing(name: str, target: Path | BinaryIO, contents: Contents) -> No
 
             names = {owner.cvr: owner.name for owner in contents.owners if owner.name}
             dxf.write_dxf(target, contents.batches, owners=names)
+        case _ if name == "pdf" or name.startswith(_OWNER_PLAN):
+            _write_plan(name, target, contents)
         case _:
             if enquiry is not None:
                 with opened_for_writing(target) as file:
                     offline_html.write_offline_html(
                         file, enquiry, contents.owners, contents.batches, contents.page
                     )
+
+
+def _write_plan(name: str, target: Path | BinaryIO, contents: Contents) -> None:
+    """Write the plan of all owners, or that of one."""
+    from geoinfra.presentation.plan import PlanOptions, write_plan
+
+    owner = name.removeprefix(_OWNER_PLAN) if name.startswith(_OWNER_PLAN) else None
+    background = contents.background() if contents.background else None
+    options = PlanOptions(owner_cvr=owner, paper=None)
+    with opened_for_writing(target) as file:
+        write_plan(
+            file, contents.enquiry, contents.owners, contents.batches, contents.page, options, background
+        )
 
 
 _NOT_IN_NAMES = re.compile(r"[^\w.-]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import orjson
 import shapely
 
 from geoinfra.errors import Finding, GeoinfraError, Report, Severity
-from geoinfra.flows.package_files import DRAWINGS, MANIFEST, Attachment, Contents, write_package
+from geoinfra.flows.package_files import DRAWINGS, MANIFEST, OPTIONAL, Attachment, Contents, write_package
 from geoinfra.presentation.check_report import report_text
 from geoinfra.presentation.offline_html import PageFacts
 from geoinfra.tables import FeatureBatch
@@ -32,6 +33,7 @@ __all__ = ["Repacked", "repack"]
 
 _FORMAT = "geoinfra utility-line package 1"
 _ORIGINAL = "original"
+_ALL = tuple(name for name in DRAWINGS if name not in OPTIONAL)
 _MADE = frozenset(
     (
         "consolidated.gml",
@@ -39,6 +41,7 @@ _MADE = frozenset(
         "ledninger.geojson",
         "ledninger.gpkg",
         "ledninger.dxf",
+        "plan.pdf",
         "index.html",
         "report.json",
         "report.txt",
@@ -47,6 +50,7 @@ _MADE = frozenset(
         SIGNATURE,
     )
 )
+_OWNER_PLAN = re.compile(r"plan-[0-9]{8}\.pdf")
 _NUMBER = "interest_area_no"  # beside the columns of the schema while containers are looked for
 
 
@@ -81,7 +85,7 @@ def repack(
     source: Path | BinaryIO,
     target: Path | BinaryIO,
     *,
-    formats: Iterable[str] = DRAWINGS,
+    formats: Iterable[str] = _ALL,
     limits: Limits | None = None,
     progress: Callable[[float, str], None] = lambda _fraction, _text: None,
 ) -> Repacked:
@@ -97,7 +101,7 @@ def repack(
     target
         Zip to write; a path appears whole or not at all.
     formats
-        Drawings beside the documents: ``gpkg``, ``geojson``, ``dxf``, ``html``.
+        Drawings beside the documents: ``gpkg``, ``geojson``, ``dxf``, ``html``, ``pdf``, ``pdf-owners``.
 
     Raises
     ------
@@ -170,7 +174,7 @@ def _attachments(opened: Package) -> Iterator[Attachment]:
     ours = _is_ours(opened, base)
     for name in opened.members:
         short = name.removeprefix(base)
-        if short.casefold() not in _MADE:
+        if not _is_made(short):
             yield Attachment(short, _opener(opened, name))
         elif not ours:
             yield Attachment(f"{_ORIGINAL}/{short}", _opener(opened, name))
@@ -187,6 +191,10 @@ def _is_ours(opened: Package, base: str) -> bool:
         return bool(orjson.loads(opened.attachment(name)).get("format") == _FORMAT)
     except (ValueError, AttributeError):
         return False
+
+
+def _is_made(name: str) -> bool:
+    return name.casefold() in _MADE or _OWNER_PLAN.fullmatch(name.casefold()) is not None
 
 
 def _opener(opened: Package, name: str) -> Callable[[], Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import shapely
@@ -71,7 +71,7 @@ class PlanOptions:
     scale
         Denominator, 100 to 1000; ``None`` chooses.
     paper
-        ``A4`` or ``A3``.
+        ``A4`` or ``A3``; ``None`` chooses.
     margin_m
         Ground around the dig area that is on the sheets too.
     owner_cvr
@@ -81,7 +81,7 @@ class PlanOptions:
     """
 
     scale: int | None = None
-    paper: str = "A4"
+    paper: str | None = "A4"
     language: Language = "da"
     owner_cvr: str | None = None
     margin_m: float = 5.0
@@ -102,10 +102,23 @@ class PlanWritten:
     """
 
     scale: int
+    paper: str
     sheets: int
     pages: int
     features: int
     labels: tuple[int, int] = (0, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members, JSON-ready."""
+        placed, wished = self.labels
+        return {
+            "scale": self.scale,
+            "paper": self.paper,
+            "sheets": self.sheets,
+            "pages": self.pages,
+            "features": self.features,
+            "labels": {"placed": placed, "wished": wished},
+        }
 
 
 def write_plan(
@@ -246,7 +259,7 @@ class _Writer:
         self._words = plan.words
         number = plan.enquiry.number if plan.enquiry else ""
         self._head = f"{self._words.plan} {number}".strip()
-        self._ink = Ink(target, self._head, f"1:{plan.division.scale} {plan.options.paper}")
+        self._ink = Ink(target, self._head, f"1:{plan.division.scale} {plan.division.paper}")
         self._pages = 0
         self._placed = self._wished = 0
 
@@ -258,7 +271,12 @@ class _Writer:
         self._ink.save()
         features = len(self._plan.features.geometry)
         return PlanWritten(
-            division.scale, len(division.sheets), self._pages, features, (self._placed, self._wished)
+            division.scale,
+            division.paper,
+            len(division.sheets),
+            self._pages,
+            features,
+            (self._placed, self._wished),
         )
 
     def _begin(self, layout: Layout, name: str) -> None:
@@ -396,7 +414,9 @@ class _Writer:
 
     def _facts(self, scale: float) -> list[str]:
         plan, words, language = self._plan, self._words, self._plan.options.language
-        lines = [words.scale.format(scale=f"{scale:.0f}", paper=plan.options.paper) + f". {words.print_full}"]
+        lines = [
+            words.scale.format(scale=f"{scale:.0f}", paper=plan.division.paper) + f". {words.print_full}"
+        ]
         lines.append(words.crs)
         enquiry = plan.enquiry
         if enquiry is not None:
@@ -493,7 +513,7 @@ class _Writer:
         plan, ink, words = self._plan, self._ink, self._words
         bounds = shapely.total_bounds([sheet.box for sheet in plan.division.sheets])
         tall = bounds[3] - bounds[1] > bounds[2] - bounds[0]
-        layout = Layout.of_overview(plan.options.paper, "landscape" if tall else "portrait")
+        layout = Layout.of_overview(plan.division.paper, "landscape" if tall else "portrait")
         self._begin(layout, words.overview)
         view = self._overview_view(layout.map, bounds)
         with ink.clipped(layout.map):
@@ -522,7 +542,7 @@ class _Writer:
     def _lists(self, rows: Sequence[Row]) -> list[Row]:
         """Go on with the lists of the index sheet on a page of their own."""
         plan, ink = self._plan, self._ink
-        layout = Layout.of_lists(plan.options.paper, plan.division.orientation)
+        layout = Layout.of_lists(plan.division.paper, plan.division.orientation)
         name = f"{self._words.overview}, {self._words.continued}"
         self._begin(layout, name)
         whole = Frame(

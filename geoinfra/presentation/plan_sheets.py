@@ -40,6 +40,7 @@ OVERLAP_MM: Final = 10.0
 """What two neighbouring sheets show both, at least."""
 
 _FEW_SHEETS: Final = 8
+_MANY_SHEETS: Final = 30
 _GRID_STEPS_M = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 50_000.0)
 _GRID_LEAST_MM = 40.0
 _BAR_MOST_MM = 50.0
@@ -48,6 +49,7 @@ _OVERVIEW_SCALES = tuple(step * 10**power for power in range(2, 8) for step in _
 _EMPTY = 1e-6
 
 type Orientation = Literal["portrait", "landscape"]
+_ORIENTATIONS: Final[tuple[Orientation, ...]] = ("landscape", "portrait")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class Division:
 def divide(
     area: shapely.Geometry,
     *,
-    paper: str = "A4",
+    paper: str | None = "A4",
     scale: int | None = None,
     margin_m: float = 5.0,
     overlap_mm: float = OVERLAP_MM,
@@ -222,7 +224,7 @@ def divide(
     area
         What must be on the sheets, EPSG:25832.
     paper
-        ``A4`` or ``A3``.
+        ``A4`` or ``A3``; ``None`` is A4, and A3 where that would be many sheets.
     scale
         Denominator, 100 to 1000; ``None`` chooses the largest scale that needs few sheets.
     margin_m
@@ -235,18 +237,25 @@ def divide(
     InvalidInput
         The area is empty, the scale is out of range, or more than :data:`MOST_SHEETS` sheets are needed.
     """
-    _check(area, paper, scale, margin_m)
+    _check(area, paper or "A4", scale, margin_m)
     ground = shapely.buffer(area, margin_m, quad_segs=4)
-    for chosen in [scale] if scale else SCALES:
-        found = [_covered(ground, paper, turned, chosen, overlap_mm) for turned in ("landscape", "portrait")]
-        best = min(found, key=lambda division: len(division.sheets))
-        if scale or len(best.sheets) <= _FEW_SHEETS:
-            break
+    best = _best(ground, paper or "A4", scale, overlap_mm)
+    if paper is None and len(best.sheets) > _MANY_SHEETS:
+        best = _best(ground, "A3", scale, overlap_mm)
     if len(best.sheets) > MOST_SHEETS:
         raise InvalidInput(
-            f"At 1:{best.scale} on {paper} the area needs more than {MOST_SHEETS} sheets.",
+            f"At 1:{best.scale} on {best.paper} the area needs more than {MOST_SHEETS} sheets.",
             hint="Choose a smaller scale, larger paper, or divide the dig.",
         )
+    return best
+
+
+def _best(ground: shapely.Geometry, paper: str, scale: int | None, overlap_mm: float) -> Division:
+    for chosen in [scale] if scale else SCALES:
+        found = [_covered(ground, paper, turned, chosen, overlap_mm) for turned in _ORIENTATIONS]
+        best = min(found, key=lambda division: len(division.sheets))
+        if len(best.sheets) <= _FEW_SHEETS:
+            break
     return best
 
 

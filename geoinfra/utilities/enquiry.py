@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 MAX_PERIOD = timedelta(days=366)
-PACKAGE_FORMATS = ("gml", "gpkg", "geojson", "html", "dxf")
+PACKAGE_FORMATS = ("gml", "gpkg", "geojson", "html", "dxf", "pdf", "pdf-owners")
 DEFAULT_FORMATS = PACKAGE_FORMATS[:4]
 LARGEST_AREA_M2: Final = areas.MAX_PARTS * MAX_AREA_M2
 """What may be filed at once, in parts."""

@@ -69,7 +69,7 @@ class EnquiryDocument(BaseModel):
     methods_other: str = Field("", description="What method 99 is")
     description: str = ""
     contact: ContactDocument
-    formats: list[Literal["gml", "gpkg", "geojson", "html", "dxf"]] | None = None
+    formats: list[Literal["gml", "gpkg", "geojson", "html", "dxf", "pdf", "pdf-owners"]] | None = None
     grounds: list[Literal["getting-worse", "waste", "danger-to-life", "environment"]] = Field(
         default=[], description="Of an emergency: why it cannot wait"
     )

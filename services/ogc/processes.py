@@ -19,6 +19,7 @@ from geoinfra.access import Access
 from geoinfra.errors import NotAuthenticated, NotFound
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry
 from geoinfra.storage import Store, jobs
+from geoinfra.utilities.enquiry import PACKAGE_FORMATS
 from services.ogc.call import Caller
 
 __all__ = ["PROCESSES", "DigEnquiry", "JobManager"]
@@ -92,7 +93,7 @@ class DigEnquiry(BaseProcessor):  # type: ignore[misc]  # pygeoapi carries no ty
             ),
             "formats": _input(
                 "Formats of the package",
-                {"type": "array", "items": {**_TEXT, "enum": ["gml", "gpkg", "geojson", "html", "dxf"]}},
+                {"type": "array", "items": {**_TEXT, "enum": list(PACKAGE_FORMATS)}},
                 required=False,
             ),
         },
