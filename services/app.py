@@ -44,6 +44,7 @@ from services.settings import Settings
 __all__ = ["create_app", "use_grids"]
 
 _UPLOADS = re.compile(r"/api/(?:[vV]\d+/.*|deliveries|enquiries/[^/]+/answers|utilities/check)")
+_OWN_ENVELOPE = re.compile(r"/api/[vV]\d+/")  # LER's interface tells of faults in its own words
 _THREADS = 6  # handlers share one interpreter lock; more threads only take turns
 _LEAST_FREE_BYTES = 50_000_000
 
@@ -64,6 +65,8 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     """
     use_grids(settings)
     opened = store or open_store(settings.data_dir, settings.database())
+    if store is None:
+        opened.sweep()
     if settings.sandbox:
         declare_sandbox(opened)
     security = Security(opened, settings)
@@ -91,6 +94,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.state.feed = feed
     services.errors.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(TextOnly)
     app.include_router(services.enquiries.router)
     app.include_router(services.enquiries.channels_router)
     app.include_router(services.enquiries.damages_router)
@@ -138,6 +142,24 @@ class BodyLimit:
             return message
 
         await self.app(scope, bounded, send)
+
+
+class TextOnly:
+    """Refuses an address with a NUL, which no text of the records can hold."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _has_nul(scope) and not _OWN_ENVELOPE.match(scope["path"]):
+            answer = services.errors.problem_of(InvalidInput("The address holds a NUL.", hint="Remove %00."))
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _has_nul(scope: Scope) -> bool:
+    return "\0" in scope["path"] or b"%00" in scope["query_string"]
 
 
 def _too_large(most: int) -> TooLarge:

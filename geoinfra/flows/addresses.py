@@ -29,9 +29,12 @@ def search_addresses(store: Store, access: Access, text: str, *, limit: int = 8)
     words = [word for word in text.replace(",", " ").split() if word]
     if not words:
         return []
+    view = store.view(access, "addresses")
+    if not view.sources:  # none are loaded
+        return []
     query = FeatureQuery(filter=_containing(words), columns=("text",), limit=500)
     found: list[tuple[str, bytes]] = []
-    for batch in store.view(access, "addresses").read(query):
+    for batch in view.read(query):
         rows = zip(batch.columns["text"], batch.geometry, strict=True)
         found += [(label, wkb) for label, wkb in rows if label and wkb]
     start = " ".join(words).lower()

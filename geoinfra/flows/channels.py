@@ -210,7 +210,8 @@ def _organisation(access: Access, other: str | None) -> str:
 
 def _own(connection: sa.Connection, access: Access, channel_id: str) -> Channel:
     access.require(*_MANAGERS)
-    own = None if access.has(Role.ADMIN) else access.require_organisation()
+    ours = access.has(Role.ADMIN) and access.organisation is None  # the operator, by command
+    own = None if ours else access.require_organisation()
     return stored.get_channel(connection, channel_id, own)
 
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +23,8 @@ from geoinfra.storage.records import Records, Transaction
 from geoinfra.tables import DatasetSchema, FeatureBatch
 
 __all__ = ["Store", "open_store"]
+
+_LONGEST_WRITE_S = 86_400.0
 
 
 class Store:
@@ -79,11 +83,25 @@ class Store:
         return DatasetView.of_delivery(self.records, self.engine, delivery_id)
 
     def sweep(self) -> list[str]:
-        """Remove deliveries that no record names, and their attachments; return their ids."""
+        """Remove what crashes left: deliveries that no record names, and old files that were being received.
+
+        Returns
+        -------
+        list
+            The ids of the deliveries. A file that was cut off is removed a day later, when nobody can still
+            be writing it.
+        """
+        for folder in (self.uploads, self.blobs.unfinished):
+            _remove_old(folder)
         removed = self.engine.sweep(self._named_deliveries())
         for delivery_id in removed:
             self.blobs.delete_folder(f"attachments/{delivery_id.lower()}")
         return removed
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of what is being received."""
+        return self.data_dir / "uploads"
 
     def _named_deliveries(self) -> Iterator[str]:
         from geoinfra.storage.schema import deliveries
@@ -98,8 +116,20 @@ class Store:
         self.records.close()
 
 
+def _remove_old(folder: Path) -> None:
+    """Remove files and folders that were not written to for a day."""
+    oldest_s = time.time() - _LONGEST_WRITE_S
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.stat().st_mtime >= oldest_s:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def open_store(data_dir: Path, database_url: str | None = None) -> Store:
-    """Open the store, create or upgrade its records, and sweep what a crash left.
+    """Open the store, and create or upgrade its records.
 
     Parameters
     ----------

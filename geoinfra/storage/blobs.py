@@ -60,6 +60,11 @@ class BlobStore:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def unfinished(self) -> Path:
+        """Folder of files that are being written."""
+        return self.folder / _UNFINISHED
+
     def put(self, name: str, content: bytes | BinaryIO | Callable[[BinaryIO], object]) -> Blob:
         """Store a blob, replacing one of the same name.
 
@@ -104,8 +109,8 @@ class BlobStore:
         target = self._target(name)
         with _full_disk_told():
             target.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / _UNFINISHED).mkdir(exist_ok=True)
-            descriptor, temporary_name = tempfile.mkstemp(dir=self.folder / _UNFINISHED)
+            self.unfinished.mkdir(exist_ok=True)
+            descriptor, temporary_name = tempfile.mkstemp(dir=self.unfinished)
             os.close(descriptor)
             temporary = Path(temporary_name)
             try:
