@@ -1,4 +1,4 @@
-"""Routes of owners: their interest areas with the review of each change, and deliveries that may wait."""
+"""Routes of owners: interest areas and their review, deliveries that may wait, corrections of answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput
-from geoinfra.flows import deliveries, owners
+from geoinfra.flows import answers, deliveries, owners
 from geoinfra.flows.owners import CONTACT_PURPOSES, SUPPLY_TYPES, AreaStep, area_collection
 from geoinfra.storage import Store
 from geoinfra.storage.interest_areas import AreaRecord
@@ -91,7 +91,7 @@ _AREAS: dict[str, Any] = {
         },
     }
 }
-_DELIVERY: dict[str, Any] = {
+_ANSWER: dict[str, Any] = {
     "requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}},
 }
 
@@ -202,7 +202,7 @@ def post_step(
     status_code=201,
     tags=["Owners"],
     summary="Deliver all of an owner's lines",
-    openapi_extra=_DELIVERY,
+    openapi_extra=_ANSWER,
 )
 async def post_delivery(
     request: Request,
@@ -252,3 +252,50 @@ def delete_delivery(delivery_id: DeliveryId, store: StoreOf, access: AccessOf) -
     """Forget a delivery that waited; what was published stays."""
     deliveries.discard_reviewed(store, access, delivery_id)
     return Response(status_code=204)
+
+
+# --- After an answer
+
+
+@router.put(
+    "/api/enquiries/{number}/answers", tags=["Owners"], summary="Correct your answer", openapi_extra=_ANSWER
+)
+async def put_answer(
+    request: Request,
+    number: str,
+    store: StoreOf,
+    access: AccessOf,
+    settings: SettingsOf,
+    reason: Annotated[
+        str, Query(max_length=500, description="What was wrong, in one line; the filer reads it.")
+    ],
+) -> Response:
+    """Put a LER answer (GML, or a zip with it) in the place of yours, while the enquiry is in force.
+
+    Who filed the enquiry is told, and gets a new package that shows what changed.
+    """
+    access.require(Role.OWNER)
+    async with _upload(request, settings) as path:
+        done = await run_in_threadpool(answers.correct_answer, store, access, number, path, reason)
+    return PrivateJson(done.to_json())
+
+
+@router.get("/api/enquiries/{number}/answers", tags=["Owners"], summary="List all answers that were given")
+def get_answers(number: str, store: StoreOf, access: AccessOf) -> Response:
+    """Each owner's answers with their corrections and reasons, the oldest first; an owner sees his own."""
+    access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
+    found = answers.answer_versions(store, access, number)
+    return PrivateJson({"items": [one.to_json() for one in found]})
+
+
+@router.post("/api/enquiries/{number}/refresh", tags=["Owners"], summary="Answer anew from what is published")
+def post_refresh(number: str, store: StoreOf, access: AccessOf) -> Response:
+    """Answer an enquiry in force from what owners have published since: an owner his own answer, who filed it
+    those that came from published lines or are waited for. Where nothing is newer, nothing happens."""
+    return PrivateJson(answers.refresh_answers(store, access, number).to_json())
+
+
+@router.post("/api/enquiries/{number}/hand-over", tags=["Owners"], summary="Say that you handed over")
+def post_hand_over(number: str, store: StoreOf, access: AccessOf) -> Response:
+    """For an owner with a dispensation: what you have is sent to the excavator, and your clock stops."""
+    return PrivateJson(answers.hand_over(store, access, number).to_json())

@@ -245,6 +245,12 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/api/enquiries/{number}/answers"): Case(
         BY_B, OWNING, expected=201, content=lambda: svar(OWNER_B, ["el.1"]).getvalue()
     ),
+    ("PUT", "/api/enquiries/{number}/answers"): Case(
+        BY_A, OWNING, query={"reason": "Forkert"}, content=lambda: svar(OWNER_A, [CABLE]).getvalue()
+    ),
+    ("GET", "/api/enquiries/{number}/answers"): Case(BY_DIGGER, PARTIES),
+    ("POST", "/api/enquiries/{number}/refresh"): Case(BY_DIGGER, OWNING | EXCAVATORS),
+    ("POST", "/api/enquiries/{number}/hand-over"): Case(BY_A, OWNING, expected=409),  # he has answered
     ("GET", "/api/owners/{cvr}/areas"): Case(BY_A, KEEPERS),
     ("POST", "/api/owners/{cvr}/areas"): Case(
         BY_A, KEEPERS, expected=201, json=lambda: area_change(number=None)
