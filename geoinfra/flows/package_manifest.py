@@ -18,6 +18,7 @@ from geoinfra.storage.records import timestamp
 from geoinfra.utilities.contacts import reachable
 from geoinfra.utilities.dangers import Danger
 from geoinfra.utilities.differences import Differences
+from geoinfra.utilities.enquiry import AnswerStatus
 from geoinfra.utilities.model import Contact
 from geoinfra.utilities.precautions import Precaution
 from geoinfra.utilities.sandbox import SANDBOX_MARKS
@@ -159,9 +160,18 @@ def _completeness(filed: Enquiry, missing: Sequence[Answer]) -> dict[str, Any]:
     elif missing:
         danish = f"Pakken er ikke komplet: {gone} af {asked} ledningsejere har ikke svaret endnu."
         english = f"The package is not complete: {gone} of {asked} owners have not answered yet."
+    direct = [answer for answer in filed.answers if answer.status is AnswerStatus.DIRECT]
+    if direct:
+        names = ", ".join(answer.owner_name for answer in direct)
+        if not missing:
+            told = asked - len(direct)
+            danish = f"Pakken er komplet for {told} af {asked} ledningsejere."
+            english = f"The package is complete for {told} of {asked} owners."
+        danish += f" Disse ledningsejere sender selv deres oplysninger uden om pakken: {names}."
+        english += f" These owners send their information themselves, outside the package: {names}."
     return {
         "asked": asked,
-        "answered": asked - gone,
+        "answered": asked - gone - len(direct),
         "statement": {"da": danish, "en": english},
         "missing": [
             {
@@ -173,6 +183,17 @@ def _completeness(filed: Enquiry, missing: Sequence[Answer]) -> dict[str, Any]:
                 "contact": _contact_json(contact_of(answer)),
             }
             for answer in missing
+        ],
+        "sent_directly": [
+            {
+                "cvr": answer.owner_cvr,
+                "name": answer.owner_name,
+                "due_at": answer.due_at,
+                "da": "Sender selv sine oplysninger",
+                "en": "Sends his information himself",
+                "contact": _contact_json(contact_of(answer)),
+            }
+            for answer in direct
         ],
     }
 

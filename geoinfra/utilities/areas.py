@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -41,10 +41,17 @@ _INSET_M: Final = 1e-3
 _STARTS: Final = 400
 _LONG_CUT: Final = 1.25
 _TRIED: Final = 20_000
-_MOST_WORK: Final = 300_000_000
-_FACE_STEPS: Final = 300
+_MOST_WORK: Final = 40_000_000  # steps of about 25 ns
+_PIECE_STEPS: Final = 40  # of a vertex, to make two pieces of an outline
+_FACE_STEPS: Final = 150  # of a vertex, to find the pieces of an area with holes
 _HOLE_STEPS: Final = 3
-_LOOK_STEPS: Final = 2_000
+_SLIT_STEPS: Final = 4
+_FOUND_STEPS: Final = 25
+_LOOK_STEPS: Final = 100
+_LOOK_STEPS_OF_VERTEX: Final = 0.9
+_PLAIN_VERTICES: Final = 500
+_MOST_MEETINGS: Final = 20_000
+_MOST_PAIRS: Final = 2_000_000
 _OTHER_SHARES: Final = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
 
 type _Points = NDArray[np.float64]
@@ -87,6 +94,7 @@ def merge(polygons: Sequence[shapely.Polygon]) -> shapely.Polygon:
     _require_polygons(polygons)
     merged = shapely.union_all(list(polygons))
     if isinstance(merged, shapely.Polygon):
+        _require_sound(merged, "The merged area")
         return shapely.normalize(merged)
     raise _apart(polygons, merged)
 
@@ -118,6 +126,29 @@ def _require_polygons(polygons: Sequence[shapely.Polygon]) -> None:
         raise InvalidInput(f"Give 1 to {MAX_POLYGONS} polygons, not {len(polygons)}.")
     for number, polygon in enumerate(polygons, 1):
         _require_sound(polygon, f"Polygon {number}")
+    _require_few_meetings(polygons)
+
+
+def _require_few_meetings(polygons: Sequence[shapely.Polygon]) -> None:
+    """Refuse polygons whose sides meet so often that joining them would take long."""
+    if len(polygons) < 2:
+        return
+    points, owner = shapely.get_coordinates(shapely.get_rings(list(polygons)), return_index=True)
+    of_polygon = shapely.get_rings(list(polygons), return_index=True)[1][owner]
+    if len(points) > 2 * MAX_VERTICES:
+        raise InvalidGeometry(f"The polygons have more than {2 * MAX_VERTICES} vertices together.")
+    same = owner[:-1] == owner[1:]
+    sides = shapely.linestrings(np.stack([points[:-1][same], points[1:][same]], axis=1))
+    of_side = of_polygon[:-1][same]
+    tree, met = shapely.STRtree(sides), 0
+    for low in range(0, len(sides), 64):
+        one, other = tree.query(sides[low : low + 64])
+        met += int((of_side[one + low] < of_side[other]).sum())
+        if met > _MOST_MEETINGS:
+            raise InvalidGeometry(
+                "The polygons cross each other too often to be joined.",
+                hint="Draw what belongs together as one simple outline.",
+            )
 
 
 def _require_sound(polygon: shapely.Polygon, what: str) -> None:
@@ -192,6 +223,9 @@ def _numbers(group: tuple[int, ...]) -> str:
 def surroundings(polygon: shapely.Polygon, distance_m: float) -> shapely.Polygon | shapely.MultiPolygon:
     """Return the area beside a dig area, up to `distance_m` from it, without the dig area itself.
 
+    Of an outline of many vertices the dig area is in it, too, and it reaches up to a fifth farther; of an
+    intricate one it lies around the hull.
+
     Raises
     ------
     InvalidInput
@@ -202,10 +236,22 @@ def surroundings(polygon: shapely.Polygon, distance_m: float) -> shapely.Polygon
     if not (math.isfinite(distance_m) and 0 < distance_m <= MAX_DISTANCE_M):
         raise InvalidInput(f"The distance must be above 0 and at most {MAX_DISTANCE_M:,.0f} m.")
     _require_sound(polygon, "The area")
-    beside = shapely.difference(shapely.buffer(polygon, distance_m, quad_segs=16), polygon)
+    if shapely.get_num_coordinates(polygon) > _PLAIN_VERTICES:
+        beside = _around_many(polygon, distance_m)
+    else:
+        beside = shapely.difference(shapely.buffer(polygon, distance_m, quad_segs=16), polygon)
     if not isinstance(beside, shapely.Polygon | shapely.MultiPolygon):
         raise InvalidGeometry("The surroundings of the area are no polygon.")
     return beside
+
+
+def _around_many(polygon: shapely.Polygon, distance_m: float) -> shapely.Geometry:
+    """Return what lies up to a distance around an outline of many vertices, or more; with the area itself."""
+    off_m = distance_m / 10
+    simple = shapely.simplify(polygon, off_m)
+    if shapely.get_num_coordinates(simple) > _PLAIN_VERTICES or not simple.is_valid:
+        simple = shapely.convex_hull(polygon)
+    return shapely.buffer(simple, distance_m + off_m, quad_segs=16)
 
 
 # ----------------------------------------------------------------------------------------------- splitting
@@ -245,9 +291,9 @@ class _Work:
     """Counts what a splitting costs, so that no outline can hold a processor for long."""
 
     def __init__(self) -> None:
-        self._left = _MOST_WORK
+        self._left: float = _MOST_WORK
 
-    def spend(self, steps: int) -> None:
+    def spend(self, steps: float) -> None:
         """Take steps off what is left, or refuse to go on."""
         self._left -= steps
         if self._left < 0:
@@ -274,6 +320,7 @@ def _halves(polygon: shapely.Polygon, allowed_m2: float, work: _Work) -> _Pair:
     of unequal size that make as many parts, when their cut is half as long, and to one more part when that
     makes it a quarter.
     """
+    work.spend(_SLIT_STEPS * len(polygon.interiors) * int(shapely.get_num_coordinates(polygon)))
     path = _Path.around(polygon)
     long_m = _LONG_CUT * math.sqrt(shapely.Polygon(polygon.exterior).area)
     best: _Pair | None = None
@@ -319,9 +366,15 @@ def _place(polygon: shapely.Polygon) -> tuple[float, float]:
 
 def _cuts(polygon: shapely.Polygon, path: _Path, share: float, wanted: int, work: _Work) -> Iterator[_Pair]:
     """Give pairs of pieces of which one has `share` of the area."""
+    if not polygon.interiors:
+        for cut in path.cuts(polygon, share, wanted, work):
+            work.spend(_PIECE_STEPS * len(path.points))
+            pieces = path.pieces(cut)
+            if all(piece.is_valid for piece in pieces):
+                yield pieces
+        return
     nets = (path.linework(cut) for cut in path.cuts(polygon, share, wanted, work))
-    across = _lines_across(polygon, share) if polygon.interiors else ()
-    for lines in (*nets, *across):
+    for lines in chain(nets, _lines_across(polygon, share)):
         work.spend(_FACE_STEPS * len(path.points) + _HOLE_STEPS * len(polygon.interiors) ** 2)
         pieces = _faces(polygon, lines)
         if len(pieces) == 2:
@@ -446,24 +499,36 @@ class _Path:
         lines.append((cut.start, cut.end))
         return shapely.MultiLineString(lines)
 
+    def pieces(self, cut: _Cut) -> _Pair:
+        """Return the two pieces that a cut makes of an outline without slits."""
+        (first, low), (last, high) = sorted(
+            ((cut.start, cut.start_side), (cut.end, cut.end_side)), key=lambda end: end[1]
+        )
+        inner = [first, *map(tuple, self.points[low + 1 : high + 1].tolist()), last]
+        outer = [last, *map(tuple, self.points[high + 1 :].tolist())]
+        outer += [*map(tuple, self.points[: low + 1].tolist()), first]
+        one, other = (shapely.Polygon([end for end, _ in groupby(ring)]) for ring in (inner, outer))
+        return one, other
+
     def cuts(self, polygon: shapely.Polygon, share: float, wanted: int, work: _Work) -> Iterator[_Cut]:
         """Give the shortest cuts inside the polygon that cut off `share` of its area, at most `wanted`."""
         starts, sides = self._starts()
         work.spend(len(starts) * len(self.points))
-        found = self._ends(starts, sides, share * polygon.area)
+        found = self._ends(starts, sides, share * polygon.area, work)
         order = np.lexsort((found.side, found.start, found.length.round(6)))[:_TRIED]
         slits = self.slits
+        shapely.prepare(slits)
         shapely.prepare(polygon)
         given = 0
         for low in range(0, len(order), 256):
             rows = order[low : low + 256]
-            work.spend(_LOOK_STEPS * len(rows))
-            ends = found.end[rows]
-            inner = _inset(starts[found.start[rows]], ends)
-            good = shapely.contains_properly(polygon, inner) & ~shapely.intersects(inner, slits)
-            for row, end in zip(rows[good], ends[good], strict=True):
+            middle = (starts[found.start[rows]] + found.end[rows]) / 2
+            rows = rows[shapely.contains_xy(polygon, *middle.T)]  # quick, and refuses most that lie outside
+            work.spend(_LOOK_STEPS * len(middle) + _LOOK_STEPS_OF_VERTEX * len(rows) * len(self.points))
+            inner = _inset(starts[found.start[rows]], found.end[rows])
+            for row in rows[_inside(polygon, slits, inner)]:
                 start = starts[found.start[row]]
-                yield self._snapped(start, int(sides[found.start[row]]), end, int(found.side[row]))
+                yield self._snapped(start, int(sides[found.start[row]]), found.end[row], int(found.side[row]))
                 given += 1
                 if given == wanted:
                     return
@@ -477,10 +542,11 @@ class _Path:
         sides = np.repeat(np.arange(len(self.points)), counts)
         within = np.arange(len(sides)) - np.repeat(np.cumsum(counts) - counts, counts)
         starts = self.points[sides] + (within / counts[sides])[:, None] * steps[sides]
-        thinned = slice(None, None, max(1, len(sides) // (2 * _STARTS)))
+        most = min(2 * _STARTS, max(100, _MOST_PAIRS // len(self.points)))
+        thinned = slice(None, None, max(1, len(sides) // most))
         return starts[thinned], sides[thinned]
 
-    def _ends(self, starts: _Points, sides: NDArray[np.int64], area_m2: float) -> _Ends:
+    def _ends(self, starts: _Points, sides: NDArray[np.int64], area_m2: float, work: _Work) -> _Ends:
         """Return, for each start, where a straight cut must end to have `area_m2` on one side of it.
 
         The area between a start and vertex *j* is a sum over the sides between them (Gauss's formula); on a
@@ -502,6 +568,7 @@ class _Path:
             for target in (own + 2 * area_m2, own + 2 * area_m2 - before[-1]):
                 ahead = fan - target[:, None]
                 start, side = np.nonzero((ahead[:, :-1] < 0) != (ahead[:, 1:] < 0))
+                work.spend(_FOUND_STEPS * len(start))
                 a, b = ahead[start, side], ahead[start, side + 1]
                 ends = closed[side] + (a / (a - b))[:, None] * (closed[side + 1] - closed[side])
                 rows.append((start + low, side, ends))
@@ -532,6 +599,13 @@ class _Ends:
     side: NDArray[np.int64]
     end: _Points
     length: NDArray[np.float64]
+
+
+def _inside(polygon: shapely.Polygon, slits: Any, lines: Any) -> NDArray[np.bool_]:
+    """Return which lines lie inside a polygon and meet no slit; both are prepared."""
+    good: NDArray[np.bool_] = shapely.contains_properly(polygon, lines)
+    good[good] = ~shapely.intersects(slits, lines[good])
+    return good
 
 
 def _inset(starts: _Points, ends: _Points) -> Any:

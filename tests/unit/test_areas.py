@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,12 +47,14 @@ def spiral() -> shapely.Polygon:
     ).buffer(30)
 
 
-def assert_covers(whole: shapely.Polygon, parts: Sequence[shapely.Polygon], limit: float) -> None:
+def assert_covers(
+    whole: shapely.Polygon, parts: Sequence[shapely.Polygon], limit: float, *, within_m2: float = 1e-5
+) -> None:
     assert all(isinstance(part, shapely.Polygon) and part.is_valid for part in parts)
     assert max(part.area for part in parts) < limit
-    assert shapely.symmetric_difference(shapely.union_all(parts), whole).area < 1e-5
+    assert shapely.symmetric_difference(shapely.union_all(parts), whole).area < within_m2
     overlaps = [shapely.intersection(a, b).area for i, a in enumerate(parts) for b in parts[:i]]
-    assert sum(overlaps) < 1e-5
+    assert sum(overlaps) < within_m2
 
 
 RING = shapely.Point(E, N).buffer(600).difference(shapely.Point(E, N).buffer(450))
@@ -309,3 +312,92 @@ def test_the_surroundings_reach_into_holes() -> None:
 def test_a_distance_must_be_sensible(distance: float) -> None:
     with pytest.raises(InvalidInput, match="distance"):
         surroundings(box(0, 0, 10, 10), distance)
+
+
+# --- Hostile outlines
+
+
+def comb(teeth: int, length: float, width: float = 1.0, gap: float = 1.0) -> shapely.Polygon:
+    step = width + gap
+    tops = [
+        (i * step + x, y)
+        for i in range(teeth)
+        for x, y in ((0, width), (0, width + length), (width, width + length), (width, width))
+    ]
+    return affinity.translate(shapely.Polygon([(0, 0), (teeth * step - gap, 0), *reversed(tops)]), E, N)
+
+
+def coil(vertices: int, turns: int, radius: float, width: float) -> shapely.Polygon:
+    t = np.linspace(0.02, 1, vertices)
+    a = 2 * math.pi * turns * t
+    line = shapely.LineString(np.column_stack([E + radius * t * np.cos(a), N + radius * t * np.sin(a)]))
+    return line.buffer(width, cap_style="flat", join_style="mitre")
+
+
+def spikes(count: int) -> shapely.Polygon:
+    a = np.linspace(0, 2 * math.pi, 2 * count, endpoint=False)
+    r = np.where(np.arange(2 * count) % 2, 100, 3900)
+    return shapely.Polygon(np.column_stack([E + r * np.cos(a), N + r * np.sin(a)]))
+
+
+def lattice(side: float, count: int, hole: float) -> shapely.Polygon:
+    at = [1 + i * side / count for i in range(count)]
+    holes = [list(box(x, y, hole, hole).exterior.coords) for x in at for y in at]
+    return shapely.Polygon(box(0, 0, side, side).exterior.coords, holes)
+
+
+HOSTILE = {
+    "comb": comb(2_400, 700, 1, 0.5),
+    "long comb": comb(2_400, 5_000, 1.5, 1.5),
+    "coil": coil(4_900, 200, 4_000, 6),
+    "spikes": spikes(4_990),
+    "holes": lattice(7_000, 44, 156),
+}
+CPU_S = 3.0  # three times what it takes, for slower machines
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_outline_is_refused_soon(name: str) -> None:
+    outline = HOSTILE[name]
+    assert 9_500 < shapely.get_num_coordinates(outline) <= 10_000
+    begun = time.process_time()
+    with pytest.raises(InvalidGeometry, match="too intricate"):
+        split(outline)
+    assert time.process_time() - begun < CPU_S
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_surroundings_of_a_hostile_outline_cover_it_soon(name: str) -> None:
+    begun = time.process_time()
+    around = surroundings(HOSTILE[name], 100)
+    assert time.process_time() - begun < CPU_S
+    corners = shapely.get_coordinates(HOSTILE[name])[::500]
+    assert shapely.contains(around, shapely.buffer(shapely.points(corners), 98)).all()
+
+
+@pytest.mark.parametrize("width", [5.1, 12.0])
+def test_a_thin_strip_of_50_km_is_cut_across(width: float) -> None:
+    strip = affinity.rotate(box(0, 0, 50_000, width), 40, origin=(E, N))
+    parts = split(strip)
+    assert_covers(strip, parts, MAX_AREA_M2, within_m2=1e-4)
+    assert len(parts) == math.ceil(50_000 * width / MAX_AREA_M2)
+    cuts_m = (sum(part.length for part in parts) - strip.length) / 2
+    assert cuts_m < 130 * (len(parts) - 1)  # a cut is tried every 250 m of the outline
+
+
+def test_a_vertex_too_many_is_refused_before_any_work() -> None:
+    with pytest.raises(InvalidGeometry, match="10000 vertices"):
+        split(comb(2_600, 700))
+
+
+def test_polygons_that_cross_too_often_are_refused_soon() -> None:
+    one = comb(1_200, 2_400)
+    begun = time.process_time()
+    with pytest.raises(InvalidGeometry, match="too often"):
+        merge([one, affinity.rotate(one, 90, origin=one.centroid)])
+    assert time.process_time() - begun < CPU_S
+
+
+def test_many_polygons_of_a_long_trench_are_merged() -> None:
+    trench = [box(0 + 40 * i, 0, 41, 3) for i in range(500)]
+    assert merge(trench).equals(box(0, 0, 20_001, 3))
