@@ -33,7 +33,7 @@ const LAYERS = [
   { id: `${CHANGES}/before`, type: "line", source: CHANGES, filter: ["get", "before"], layout: { "line-join": "round" },
     paint: { "line-color": DIFFERENCES.changed.colour, "line-width": 2, "line-dasharray": [1.5, 2], "line-opacity": 0.8 } },
   ...Object.entries(DIFFERENCES).flatMap(([name, { colour, dash }]) => {
-    const ours = ["all", ["==", ["get", "change"], name], ["!", ["get", "before"]]];
+    const ours = ["all", ["==", ["get", "change"], name], ["!", ["get", "before"]], ["!", ["get", "place"]]];
     const layout = { "line-join": "round", "line-cap": dash?.[0] === 0.1 ? "round" : "butt" };
     return [
       { id: `${CHANGES}/${name}-surface`, type: "fill", source: CHANGES, filter: ["all", ours, ["==", ["geometry-type"], "Polygon"]],

@@ -167,7 +167,7 @@ export class EnquiryStatus {
     const heading = call ? "status.call" : kind === "planning" ? "status.ownersNotAsked" : "status.owners";
     if (owners.length === 0) return [make("p", { class: "empty" }, t("status.noOwners"))];
     return [make("section", { class: call ? "owner-box call" : "owner-box" },
-      make("h3", {}, t(heading)), ownerList(owners, enquiry.number, { contacts: call || kind === "planning" }))];
+      make("h3", {}, t(heading)), ownerList(owners, enquiry.number, call ? "call" : kind === "planning" ? "all" : "needed"))];
   }
 
   /** @param {Enquiry} enquiry */
@@ -236,9 +236,8 @@ export class EnquiryStatus {
     button.addEventListener("click", () => void download(enquiry.number, button, error));
     const { features = 0, size_bytes: size = 0, sequence = 1 } = enquiry.package;
     box.append(
-      make("p", {}, make("strong", {}, t("status.ready")), " ",
-        make("span", {}, [...(sequence > 1 ? [t("package.number", { n: sequence })] : []),
-          t("status.packageSize", { n: formatNumber(features), size: formatBytes(size) })].join(" · "))),
+      make("p", {}, make("strong", {}, sequence > 1 ? t("status.readyAgain", { n: sequence }) : t("status.ready")), " ",
+        make("span", {}, t("status.packageSize", { n: formatNumber(features), size: formatBytes(size) }))),
     );
     if (this.#actions.mayDownload()) box.append(button, error);
     return box;
@@ -263,10 +262,9 @@ function progress({ owners, permits_digging: digs, owners_first: called, state }
   if (owners.length === 0 || !digs) return [];
   const open = owners.filter((owner) => owner.open).length;
   const late = owners.filter((owner) => owner.open && owner.overdue_since).length;
-  const missing = open ? t(called ? "status.openCalled" : "status.open", { n: open }) : t("status.all");
-  const box = make("div", { class: "progress", role: "status" },
-    meter(owners.length - open, owners.length),
-    make("p", {}, t("status.progress", { done: owners.length - open, total: owners.length })));
+  const missing = open ? t(called ? "status.openCalled" : "status.open", { n: open }) : t("status.all", { n: owners.length });
+  const box = make("div", { class: "progress", role: "status" }, meter(owners.length - open, owners.length));
+  if (open) box.append(make("p", {}, t("status.progress", { done: owners.length - open, total: owners.length })));
   if (state !== "expired") {
     box.append(make("p", { class: `verdict ${late ? "bad" : open ? "busy" : "good"}`, id: "completeness" }, missing, ...(late ? [" ", t("status.late", { n: late })] : [])));
   }
@@ -288,7 +286,7 @@ function beside({ number, surroundings }) {
   return [make("section", { class: "owner-box beside", id: "beside" },
     make("h3", {}, t("status.beside", { n: formatNumber(surroundings.distance_m) })),
     make("p", { class: "small" }, t("status.besideText")),
-    ownerList(surroundings.owners, number, { contacts: true }))];
+    ownerList(surroundings.owners, number, "all"))];
 }
 
 /**
