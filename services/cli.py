@@ -121,6 +121,7 @@ def worker(context: typer.Context) -> None:
         declare_sandbox(store)
     retention = TechnicalRetention(settings.keep_technical_days)
     retention.wait_for_next(store)
+    store.sweep()  # discarded deliveries, and what a crash left
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}
     beside |= {f"notices-{number}": notices.run for number in range(_NOTICE_THREADS)}

@@ -243,7 +243,7 @@ def publish_attached(tx: Transaction, delivery_id: str) -> None:
 
 
 def discard_attached(tx: Transaction, delivery_id: str) -> None:
-    """Take a delivery that was attached off the records; its rows are swept when the store is next opened.
+    """Take a delivery that was attached off the records; its rows are swept when a worker next starts.
 
     Raises
     ------
