@@ -103,10 +103,22 @@ def owner(owner_page: Page) -> Page:
     return owner_page
 
 
-@pytest.fixture
-def phone(browser: Browser, demo_server: str) -> Iterator[Page]:
-    """The page on a phone, in Danish."""
+@pytest.fixture(scope="module")
+def phone_page(browser: Browser, demo_server: str) -> Iterator[Page]:
+    """One page on a phone, in Danish, for all tests that look at one."""
     yield from _page(browser, demo_server, viewport=PHONE, locale="da-DK", has_touch=True, is_mobile=True)
+
+
+@pytest.fixture
+def phone(phone_page: Page) -> Page:
+    """The phone's page with the form open and no area."""
+    phone_page.tap("[data-language=da]")
+    if phone_page.locator("#check-new").is_visible():
+        phone_page.tap("#check-new")
+    phone_page.tap("#tab-enquiry")
+    if phone_page.locator("#draw-clear").is_visible():
+        phone_page.tap("#draw-clear")
+    return phone_page
 
 
 def _page(browser: Browser, demo_server: str, **options: Any) -> Iterator[Page]:
@@ -242,6 +254,19 @@ def test_excavator_draws_files_sees_the_owners_and_downloads_the_package(page: P
         timeout=20_000,
     )
     expect(page.locator(".hazard")).to_be_visible()
+    expect(page.locator("#sandbox")).to_be_hidden()
+    page.evaluate(
+        """async () => {
+            const {showFeatures} = await import("/static/features.js");
+            const map = window.geoinfraMap;
+            const lines = map.queryRenderedFeatures({layers: ["utility-lines/in-use"]});
+            showFeatures(map, map.getCenter(), lines.slice(0, 3));
+        }"""
+    )
+    expect(page.locator(".maplibregl-popup dl").first).to_be_visible()
+    for language in ("da", "en"):
+        page.click(f"[data-language={language}]")
+        _require_accessible(page)
 
     with page.expect_download() as pending:
         page.click("#download-package")
@@ -253,6 +278,7 @@ def test_excavator_draws_files_sees_the_owners_and_downloads_the_package(page: P
 
     page.click("#tab-mine")
     expect(page.locator("#view-mine li").first).to_contain_text("Ny stikledning")
+    _require_accessible(page)
 
 
 def test_the_link_of_a_notice_opens_its_enquiry_once_one_has_signed_in(
@@ -278,33 +304,6 @@ def test_the_link_of_a_notice_opens_its_enquiry_once_one_has_signed_in(
     expect(page.locator("#status-view h2")).to_contain_text(number, timeout=20_000)
 
 
-def test_click_on_a_line_shows_its_attributes_as_text(page: Page) -> None:
-    _become(page, "owner")
-    _look_at(page, "Algade")
-    page.wait_for_function(
-        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
-        timeout=20_000,
-    )
-    place = page.evaluate(
-        """() => {
-            const map = window.geoinfraMap;
-            const panel = document.getElementById("panel").getBoundingClientRect();
-            for (const {geometry} of map.queryRenderedFeatures({layers: ["utility-lines/in-use"]})) {
-                const line = geometry.type === "LineString" ? geometry.coordinates : geometry.coordinates[0];
-                for (const corner of line) {
-                    const {x, y} = map.project(corner);
-                    const beside = x > panel.right + 30 && x < innerWidth - 120;
-                    if (beside && y > 80 && y < innerHeight - 120) return [x, y];
-                }
-            }
-            return null;
-        }"""
-    )
-    assert place is not None
-    page.mouse.click(*place)
-    expect(page.locator(".maplibregl-popup dt").first).to_have_text("Feature class")
-
-
 def test_hostile_attributes_never_become_elements(visitor: Page) -> None:
     shown = visitor.evaluate(
         """async (html) => {
@@ -317,26 +316,6 @@ def test_hostile_attributes_never_become_elements(visitor: Page) -> None:
         DANGEROUS_HTML,
     )
     assert shown == [0, True, None]
-
-
-def test_problem_of_the_server_is_shown_as_a_sentence_with_its_hint(page: Page) -> None:
-    _become(page, "excavator")
-    _look_at(page, "Algade")
-    _rectangle(page, 20, 20)
-    page.fill("#contact-email", "not a mail address")
-    page.click("#file-enquiry")
-    error = page.locator("#form-error")
-    expect(error.locator(".error-text")).to_contain_text("contact.email", timeout=10_000)
-    expect(error.locator(".error-hint, .error-text").last).not_to_be_empty()
-    expect(page.locator("#enquiry-form")).to_be_visible()
-
-
-def test_area_above_the_limit_is_refused_before_it_is_sent(page: Page) -> None:
-    _become(page, "excavator")
-    _rectangle(page, 1000, 300)
-    expect(page.locator("#area-warning")).to_contain_text("250,000")
-    page.click("#file-enquiry")
-    expect(page.locator("#form-error")).to_contain_text("Divide it")
 
 
 def test_area_by_keyboard_has_the_stated_size(visitor: Page) -> None:
@@ -356,26 +335,27 @@ def test_text_that_is_no_geojson_polygon_is_explained(visitor: Page, text: str) 
     expect(visitor.locator("#area-error")).to_contain_text("not a GeoJSON polygon")
 
 
-def test_address_is_found_by_keyboard(page: Page) -> None:
-    before = page.evaluate("() => window.geoinfraMap.getZoom()")
-    page.focus("#search")
-    page.keyboard.type("Algade 1")
-    expect(page.locator("#search-list li").first).to_contain_text("Algade 1")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.wait_for_function(f"() => window.geoinfraMap.getZoom() > {before}")
-    expect(page.locator("#search-list")).to_be_hidden()
-    expect(page.locator("#search")).to_have_value("Algade 1, 4999 Havnsby")
+def test_address_is_found_by_keyboard(visitor: Page) -> None:
+    before = visitor.evaluate("() => window.geoinfraMap.getZoom()")
+    visitor.focus("#search")
+    visitor.keyboard.type("Algade 1")
+    expect(visitor.locator("#search-list li").first).to_contain_text("Algade 1")
+    visitor.keyboard.press("ArrowDown")
+    visitor.keyboard.press("Enter")
+    visitor.wait_for_function(f"() => window.geoinfraMap.getZoom() > {before}")
+    expect(visitor.locator("#search-list")).to_be_hidden()
+    expect(visitor.locator("#search")).to_have_value("Algade 1, 4999 Havnsby")
 
 
-def test_language_is_switched_and_remembered(page: Page) -> None:
-    expect(page.locator("h1")).to_have_text("Before you dig")
-    page.click("[data-language=da]")
-    expect(page.locator("h1")).to_have_text("Før du graver")
-    expect(page.locator("html")).to_have_attribute("lang", "da")
-    page.reload()
-    expect(page.locator("h1")).to_have_text("Før du graver")
-    expect(page.locator("#method option[value='6']")).to_have_text("Gravemaskine")
+def test_language_is_switched_and_remembered(visitor: Page) -> None:
+    expect(visitor.locator("h1")).to_have_text("Before you dig")
+    visitor.click("[data-language=da]")
+    expect(visitor.locator("h1")).to_have_text("Før du graver")
+    expect(visitor.locator("html")).to_have_attribute("lang", "da")
+    visitor.reload()
+    expect(visitor.locator("h1")).to_have_text("Før du graver")
+    expect(visitor.locator("#method option[value='6']")).to_have_text("Gravemaskine")
+    visitor.wait_for_function(SETTLED)
 
 
 def test_layer_toggle_hides_and_shows_the_layer(visitor: Page) -> None:
@@ -432,6 +412,33 @@ def test_a_faulty_delivery_is_refused_and_each_fault_found_on_the_map(owner: Pag
     owner.wait_for_function(
         "() => window.geoinfraMap.queryRenderedFeatures({layers: ['check/ring']}).length === 1"
     )
+
+
+def test_click_on_a_line_shows_its_attributes_as_text(owner: Page) -> None:
+    _look_at(owner, "Algade")
+    owner.wait_for_function(
+        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
+        timeout=20_000,
+    )
+    place = owner.evaluate(
+        """() => {
+            const map = window.geoinfraMap;
+            const panel = document.getElementById("panel").getBoundingClientRect();
+            for (const {geometry} of map.queryRenderedFeatures({layers: ["utility-lines/in-use"]})) {
+                const line = geometry.type === "LineString" ? geometry.coordinates : geometry.coordinates[0];
+                for (const corner of line) {
+                    const {x, y} = map.project(corner);
+                    const beside = x > panel.right + 30 && x < innerWidth - 120;
+                    if (beside && y > 80 && y < innerHeight - 120) return [x, y];
+                }
+            }
+            return null;
+        }"""
+    )
+    assert place is not None
+    owner.mouse.click(*place)
+    expect(owner.locator(".maplibregl-popup dt").first).to_have_text("Feature class")
+    owner.click(".maplibregl-popup-close-button")
 
 
 def test_a_mark_on_the_map_leads_to_its_finding(owner: Page, faulty: Faulty) -> None:
@@ -558,33 +565,6 @@ def test_axe_finds_nothing_in_a_check(owner: Page, faulty: Faulty) -> None:
     for language in ("da", "en"):
         owner.click(f"[data-language={language}]")
         _require_accessible(owner)
-
-
-def test_axe_finds_nothing_in_an_enquiry_and_its_lines(page: Page) -> None:
-    _become(page, "excavator")
-    _look_at(page, "Algade")
-    _rectangle(page, 60, 40)
-    page.click("#file-enquiry")
-    expect(page.locator("#download-package")).to_be_visible(timeout=60_000)
-    page.wait_for_function(
-        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
-        timeout=20_000,
-    )
-    page.evaluate(
-        """async () => {
-            const {showFeatures} = await import("/static/features.js");
-            const map = window.geoinfraMap;
-            const lines = map.queryRenderedFeatures({layers: ["utility-lines/in-use"]});
-            showFeatures(map, map.getCenter(), lines.slice(0, 3));
-        }"""
-    )
-    expect(page.locator(".maplibregl-popup dl").first).to_be_visible()
-    for language in ("da", "en"):
-        page.click(f"[data-language={language}]")
-        _require_accessible(page)
-    page.click("#tab-mine")
-    expect(page.locator("#view-mine li").first).to_be_visible()
-    _require_accessible(page)
 
 
 def test_axe_finds_nothing_on_a_phone(phone: Page, faulty: Faulty) -> None:

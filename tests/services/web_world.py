@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 import uvicorn
 from answer_world import CABLE, move_filing, owner
 from test_flow_enquiry import document
 
-from geoinfra import sample
+from geoinfra import crs, sample
 from geoinfra.access import Access
 from geoinfra.flows.answers import correct_answer, store_answer
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry
-from geoinfra.flows.enquiry_records import area_json
 from geoinfra.flows.handlers import HANDLERS
 from geoinfra.flows.projects import whole
 from geoinfra.flows.sandbox import declare_sandbox
@@ -41,6 +41,7 @@ from services.settings import Settings
 SILENT, BESIDE = "10000041", "10000068"
 SILENT_PHONE, SILENT_MAIL = "+45 70 10 20 30", "vagt@tavs.example"
 HOSTILE = '<img src=x onerror="window.broken=1">'
+type Cable = tuple[shapely.LineString, dict[str, Any]]
 _SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -61,14 +62,14 @@ class World:
     """
 
     url: str
-    centre: list[float]
+    centre: tuple[float, ...]
     answered: str
     late: str
     project: str
     differences: dict[str, int]
 
 
-def svar(cables: dict[str, tuple[shapely.LineString, dict[str, Any]]]) -> io.BytesIO:
+def svar(cables: dict[str, Cable]) -> io.BytesIO:
     """The silent owner's answer."""
     rows = FeatureRows(SILENT)
     for name, (line, properties) in cables.items():
@@ -100,7 +101,8 @@ def _cables(area: shapely.Polygon) -> dict[str, shapely.LineString]:
 
 def _owners(store: Store, area: shapely.Polygon) -> None:
     contact = {"name": "Vagten", "phone": SILENT_PHONE, "email": SILENT_MAIL}
-    beside = shapely.affinity.translate(area.envelope, 0, 60)
+    west, south, east, north = area.bounds
+    beside = shapely.box(west, south + 60, east, north + 60)
     with store.begin() as tx:
         organisations.add_organisation(tx, SILENT, "Det Tavse Net", contact)
         organisations.add_organisation(tx, BESIDE, f"Naboens Net {HOSTILE}", contact)
@@ -112,12 +114,12 @@ def _owners(store: Store, area: shapely.Polygon) -> None:
 def _three_packages(store: Store, access: Access, area: shapely.Polygon) -> tuple[Enquiry, dict[str, int]]:
     filed = file_enquiry(store, access, document(area, formats=["gml"], description="Ny stikledning"))
     _await_package(store, access, filed.number, 1)
-    cables = {name: (line, {}) for name, line in _cables(area).items() if name != "el.5"}
+    cables: dict[str, Cable] = {name: (line, {}) for name, line in _cables(area).items() if name != "el.5"}
     store_answer(store, owner(SILENT), filed.number, svar(cables))
     _await_package(store, access, filed.number, 2)
     corrected = dict(cables)
     del corrected["el.1"]
-    corrected["el.2"] = (shapely.affinity.translate(cables["el.2"][0], 0, 1.5), {})
+    corrected["el.2"] = (shapely.transform(cables["el.2"][0], lambda c: np.add(c, (0, 1.5))), {})
     corrected["el.3"] = (cables["el.3"][0], {"type": "forsyningskabel", "fareklasse": "meget farlig"})
     corrected["el.5"] = (_cables(area)["el.5"], {})
     correct_answer(store, owner(SILENT), filed.number, svar(corrected), "Forkert udtræk")
@@ -162,6 +164,8 @@ def running(folder: Path, town: Path) -> Iterator[World]:
         access = _environment(store, town)
         with working(store):
             area = sample.enquiry_area("tiny")
+            lon_lat = crs.transform_geometry(area.centroid, "EPSG:25832", "OGC:CRS84")
+            centre = (float(shapely.get_x(lon_lat)), float(shapely.get_y(lon_lat)))
             answered, differences = _three_packages(store, access, area)
             late = file_enquiry(store, access, document(area, formats=["gml"], surroundings_m=100))
             move_filing(store, late.number, working_hours_ago())
@@ -171,7 +175,7 @@ def running(folder: Path, town: Path) -> Iterator[World]:
             with serving(store) as url:
                 yield World(
                     url,
-                    area_json(area.centroid)["coordinates"],
+                    centre,
                     answered.number,
                     late.number,
                     project,

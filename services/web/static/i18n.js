@@ -289,14 +289,7 @@ const catalogue = {
   },
   "status.openCalled": { da: "{n} ejere mangler at svare.", en: "{n} owners have not answered yet." },
   "status.openCalled.one": { da: "1 ejer mangler at svare.", en: "1 owner has not answered yet." },
-  "status.late": {
-    da: "{n} svar er forsinket. Kontakt ejerne selv.",
-    en: "{n} answers are late. Contact the owners yourself.",
-  },
-  "status.late.one": {
-    da: "1 svar er forsinket. Kontakt ejeren selv.",
-    en: "1 answer is late. Contact the owner yourself.",
-  },
+  "status.lateHeading": { da: "Forsinket: kontakt ejeren selv", en: "Late: contact the owner yourself" },
   "status.all": { da: "Alle {n} ejere har svaret.", en: "All {n} owners have answered." },
   "status.all.one": { da: "Ejeren har svaret.", en: "The owner has answered." },
   "status.never": {

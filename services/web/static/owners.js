@@ -19,7 +19,7 @@ const SUPPLY_OF_LER = {
 const TALK = new Set(["withheld", "manual", "pointing-out", "pointing-out-delivered", "direct"]);
 
 /** @param {OwnerAnswer} owner */
-const isLate = (owner) => owner.open && owner.overdue_since !== null;
+export const isLate = (owner) => owner.open && owner.overdue_since !== null;
 
 /**
  * The owners, those whose answer is late or missing first.
@@ -54,7 +54,7 @@ function callRow(owner, number) {
   const clock = clockText(owner);
   const mail = mailOf(owner, number);
   return rowOf(owner, supplies, phoneOf(owner) ?? make("span", { class: "none" }, t("status.noPhone")),
-    make("p", { class: "contact" }, chipOf(owner), ...(clock ? [make("span", { class: isLate(owner) ? "danger" : "" }, clock)] : []), ...(mail ? [mail] : [])));
+    make("p", { class: "contact" }, chipOf(owner), ...(clock ? [make("span", { class: isLate(owner) ? "danger" : "" }, clock)] : []), ...expectedOf(owner), ...(mail ? [mail] : [])));
 }
 
 /** @param {OwnerAnswer} owner @param {string} number @param {boolean} contacts */
@@ -63,7 +63,7 @@ function ownerRow(owner, number, contacts) {
   const row = rowOf(owner, factsOf(owner).join(" · "), chipOf(owner));
   const clock = clockText(owner);
   if (clock) row.append(make("p", { class: late ? "clock danger" : "clock" }, clock));
-  if (owner.open && owner.expected_at) row.append(make("p", { class: "clock" }, t("owner.expected", { when: whenOf(owner.expected_at) })));
+  for (const expected of expectedOf(owner)) row.append(make("p", { class: "clock" }, expected));
   if (owner.supplementary_info) row.append(make("p", { class: "said" }, owner.supplementary_info));
   const [phone, mail] = [phoneOf(owner), mailOf(owner, number)];
   if ((contacts || late || TALK.has(owner.status)) && (phone || mail)) {
@@ -74,6 +74,9 @@ function ownerRow(owner, number, contacts) {
 
 /** A day, or a moment where the text tells one. @param {string} text */
 const whenOf = (text) => (text.length > 10 ? formatMoment(text) : formatDate(text));
+
+/** @param {OwnerAnswer} owner */
+const expectedOf = ({ open, expected_at: when }) => (open && when ? [make("span", {}, t("owner.expected", { when: whenOf(when) }))] : []);
 
 /** @param {OwnerAnswer} owner */
 const suppliesOf = ({ supplies }) => supplies.map((supply) => tOr(`supply.${SUPPLY_OF_LER[supply] ?? supply}`, supply)).join(", ");

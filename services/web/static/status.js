@@ -4,7 +4,7 @@ import { ApiError, getEnquiry, listEnquiries, packageLink, randomKey, resendEnqu
 import { DifferencesPanel } from "./differences.js";
 import { byId, make, showError } from "./dom.js";
 import { formatBytes, formatDate, formatKroner, formatNumber, language, onLanguage, t, tOr } from "./i18n.js";
-import { ownerList } from "./owners.js";
+import { isLate, ownerList } from "./owners.js";
 
 /**
  * @typedef {import("./api.js").Enquiry} Enquiry
@@ -134,6 +134,7 @@ export class EnquiryStatus {
       ...(enquiry.owners_first ? owners : []),
       this.#facts(enquiry),
       ...progress(enquiry),
+      ...lateBox(enquiry),
       this.#packageBox(enquiry),
       this.#differences.element,
       ...this.#hazard(),
@@ -166,8 +167,10 @@ export class EnquiryStatus {
     const { owners, owners_first: call, kind } = enquiry;
     const heading = call ? "status.call" : kind === "planning" ? "status.ownersNotAsked" : "status.owners";
     if (owners.length === 0) return [make("p", { class: "empty" }, t("status.noOwners"))];
+    const shown = call ? owners : owners.filter((owner) => !isShownAsLate(owner, enquiry));
+    if (shown.length === 0) return [];
     return [make("section", { class: call ? "owner-box call" : "owner-box" },
-      make("h3", {}, t(heading)), ownerList(owners, enquiry.number, call ? "call" : kind === "planning" ? "all" : "needed"))];
+      make("h3", {}, t(heading)), ownerList(shown, enquiry.number, call ? "call" : kind === "planning" ? "all" : "needed"))];
   }
 
   /** @param {Enquiry} enquiry */
@@ -261,14 +264,23 @@ function toneOf({ state, package: made, permits_digging: digs, owners }) {
 function progress({ owners, permits_digging: digs, owners_first: called, state }) {
   if (owners.length === 0 || !digs) return [];
   const open = owners.filter((owner) => owner.open).length;
-  const late = owners.filter((owner) => owner.open && owner.overdue_since).length;
+  const late = owners.filter(isLate).length;
   const missing = open ? t(called ? "status.openCalled" : "status.open", { n: open }) : t("status.all", { n: owners.length });
   const box = make("div", { class: "progress", role: "status" }, meter(owners.length - open, owners.length));
   if (open) box.append(make("p", {}, t("status.progress", { done: owners.length - open, total: owners.length })));
   if (state !== "expired") {
-    box.append(make("p", { class: `verdict ${late ? "bad" : open ? "busy" : "good"}`, id: "completeness" }, missing, ...(late ? [" ", t("status.late", { n: late })] : [])));
+    box.append(make("p", { class: `verdict ${late ? "bad" : open ? "busy" : "good"}`, id: "completeness" }, missing));
   }
   return [box];
+}
+
+/** @param {OwnerAnswer} owner @param {Enquiry} enquiry */
+const isShownAsLate = (owner, { owners_first: called, state }) => isLate(owner) && !called && state !== "expired";
+
+/** Owners to contact now, before the others. @param {Enquiry} enquiry */
+function lateBox(enquiry) {
+  const late = enquiry.owners.filter((owner) => isShownAsLate(owner, enquiry));
+  return late.length ? [make("section", { class: "owner-box call" }, make("h3", {}, t("status.lateHeading")), ownerList(late, enquiry.number, "call"))] : [];
 }
 
 /** Until when the information may be used. @param {Enquiry} enquiry */
@@ -338,7 +350,7 @@ function enquiryRow(enquiry, onOpen) {
   const { kind, parts = [], owners } = enquiry;
   const facts = [formatDate(enquiry.filed_at), ...(kind === "planned" ? [] : [t(`kind.${kind}`)]),
     ...(parts.length > 1 ? [t("mine.parts", { n: parts.length })] : []), enquiry.description];
-  const late = owners.filter((owner) => owner.open && owner.overdue_since).length;
+  const late = owners.filter(isLate).length;
   return make("li", {},
     make("button", { type: "button", click: () => onOpen(enquiry) },
       make("span", { class: "owner-name" }, enquiry.number,
