@@ -129,7 +129,7 @@ class Layout:
             map_height = round(inner.height * 0.5)
             frame = Frame(inner.left, inner.top - map_height, inner.width, map_height)
             lists = Frame(inner.left, inner.bottom, inner.width, inner.height - map_height - GAP_MM)
-        return cls(width, height, frame, _columns(lists, 2))
+        return cls(width, height, frame, _columns(lists, 3 if paper == "A3" else 2))
 
     @classmethod
     def of_lists(cls, paper: str, orientation: Orientation) -> Layout:
@@ -251,7 +251,7 @@ def divide(
 
 
 def _best(ground: shapely.Geometry, paper: str, scale: int | None, overlap_mm: float) -> Division:
-    for chosen in [scale] if scale else SCALES:
+    for chosen in SCALES if scale is None else [scale]:
         found = [_covered(ground, paper, turned, chosen, overlap_mm) for turned in _ORIENTATIONS]
         best = min(found, key=lambda division: len(division.sheets))
         if len(best.sheets) <= _FEW_SHEETS:
