@@ -150,7 +150,8 @@ class PostgisEngine:
             source = (
                 f"unnest(%s::int8[]) WITH ORDINALITY n(fid, place) JOIN {table} f USING (fid) ORDER BY place"
             )
-        wanted = list(numbers) if isinstance(numbers, range) else numbers.tolist()
+        listing = numbers if isinstance(numbers, range) else numbers.tolist()
+        wanted = f"{{{','.join(map(str, listing))}}}"  # as text: a list is adapted number by number
         with _told(), self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
             found = cursor.execute(f"SELECT {listed} FROM {source}", (wanted,)).fetchall()
         values = [list(column) for column in zip(*found, strict=True)] or [[] for _ in range(len(names) + 3)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from forked import PROCESSES
 
 from geoinfra.access import Access, Role
 from geoinfra.storage import Store, open_store
@@ -17,8 +17,6 @@ from geoinfra.storage.records import Transaction
 from geoinfra.storage.schema import audit, counters, secrets
 
 OWNER = Access("token:1", "25313763", frozenset({Role.OWNER}))
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["geoinfra.storage.jobs"])
 
 
 def fill(store: Store, entries: int = 9) -> None:

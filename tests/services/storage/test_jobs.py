@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from forked import PROCESSES
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict, InvalidInput, NotFound, StorageUnavailable
@@ -37,8 +37,6 @@ from geoinfra.storage.schema import counters, jobs
 SYSTEM = Access("system:test")
 ADMIN = Access("token:admin", None, frozenset({Role.ADMIN}))
 CVR, OTHER_CVR = "25313763", "61056416"
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["geoinfra.storage.jobs"])
 
 
 def queue(store: Store, kind: str = "work", access: Access = SYSTEM, **options: Any) -> str:

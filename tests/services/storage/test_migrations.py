@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -17,15 +16,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from forked import PROCESSES
 
 from geoinfra.errors import StorageUnavailable
 from geoinfra.storage import Store, open_store
 from geoinfra.storage.migrate import HEAD, migrate
 from geoinfra.storage.records import Records
 from geoinfra.storage.schema import metadata
-
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["geoinfra.storage.jobs"])
 
 
 def url_of(store: Store) -> str:
