@@ -95,6 +95,7 @@ def serve(context: typer.Context) -> None:
 @app.command()
 def worker(context: typer.Context) -> None:
     """Run the worker: makes packages, tells events, does all else that must not hold up an answer."""
+    from geoinfra.flows.enquiry_retention import wait_for_night
     from geoinfra.flows.handlers import HANDLERS
     from geoinfra.flows.notices import SEND_NOTICE
     from geoinfra.flows.sandbox import declare_sandbox
@@ -121,6 +122,7 @@ def worker(context: typer.Context) -> None:
         declare_sandbox(store)
     retention = TechnicalRetention(settings.keep_technical_days)
     retention.wait_for_next(store)
+    wait_for_night(store)
     store.sweep()  # discarded deliveries, and what a crash left
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from geoinfra.flows.enquiries import Enquiry
     from geoinfra.storage import Store
 
-__all__ = ["StoreAddress", "app", "run"]
+__all__ = ["StoreAddress", "acting", "app", "run"]
 
 out = Console()
 err = Console(stderr=True)
@@ -170,24 +170,27 @@ def enquire_command(
     method: Annotated[list[str] | None, typer.Option(help="LER graveart number; 6 is an excavator.")] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="Length of the dig period from today.")] = 14,
     description: Annotated[str, typer.Option(help="What will be done.")] = "",
+    planning: Annotated[bool, typer.Option("--planning", help="For planning: never for digging.")] = False,
 ) -> None:
     """File a dig enquiry and write its package, all on this machine."""
     from geoinfra.flows.enquiries import file_enquiry
+    from geoinfra.flows.projects import whole
 
     today = datetime.now(UTC).date()
     document = {
         "area": json.loads(area.read_text("utf-8")),
         "crs": crs,
+        "kind": "planning" if planning else "planned",
         "period": {"from": today.isoformat(), "to": (today + timedelta(days=days)).isoformat()},
         "methods": method or ["6"],
         "description": description,
         "contact": {"name": name or contact, "email": contact},
     }
     with context.obj.open() as store:
-        access = _acting(store, excavator, Role.EXCAVATOR)
+        access = acting(store, excavator, Role.EXCAVATOR)
         filed = file_enquiry(store, access, document)
         store.audit.append("enquiry.filed", access, filed.number, {})
-        filed = _packaged(store, access, filed)
+        filed = whole(store, access, _packaged(store, access, filed).number)
         if filed.package is None:
             raise GeoinfraError("The package was not made.", hint="See the worker's log.")
         shutil.copyfile(store.blobs.path(filed.package.blob), package)
@@ -197,7 +200,7 @@ def enquire_command(
     out.print(f"Enquiry {filed.number}: {filed.package.features:,} features in {package}")
 
 
-def _acting(store: Store, cvr: str, *roles: Role) -> Access:
+def acting(store: Store, cvr: str, *roles: Role) -> Access:
     """Act for an organisation by a token of one hour, so that jobs can reload the access."""
     from geoinfra.storage import organisations
 

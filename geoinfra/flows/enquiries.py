@@ -35,6 +35,7 @@ from geoinfra.flows.enquiry_records import (
     load_enquiry,
     newest_package,
     package_state,
+    request_row,
 )
 from geoinfra.flows.package_jobs import enqueue_package
 from geoinfra.flows.reminders import start_clock
@@ -189,8 +190,8 @@ def _same_request(connection: sa.Connection, earlier: Enquiry, request: EnquiryR
         table = schema.enquiries.c
         parts = connection.scalars(sa.select(table.polygon).where(table.project == earlier.project.number))
         polygon = joined([shapely.from_wkb(part) for part in parts])
-    apart_m2 = shapely.symmetric_difference(polygon, request.polygon).area
-    if apart_m2 > 1e-3 or replace(earlier.request, polygon=request.polygon) != request:
+    same = areas.same_outline(request.polygon, polygon)
+    if not same or replace(earlier.request, polygon=request.polygon) != request:
         raise Conflict(
             "This idempotency key was used for another enquiry.", hint="Use a new key for a new enquiry."
         )
@@ -358,7 +359,7 @@ def _insert(
             filed_at=timestamp(filed_at),
             valid_to=timestamp(valid_to),
             original=draft.original or None,
-            **_request_row(request),
+            **request_row(request),
             **filing,
         )
     )
@@ -380,31 +381,6 @@ def _insert(
             )
     write_first_versions(tx, number, access.principal)
     start_clock(tx, number)
-
-
-def _request_row(request: EnquiryRequest) -> dict[str, Any]:
-    """Return a request as columns."""
-    return {
-        "polygon": shapely.to_wkb(request.polygon),
-        "area_m2": request.area_m2,
-        "period_from": request.period_from.isoformat(),
-        "period_to": request.period_to.isoformat(),
-        "methods": json.dumps(request.methods),
-        "methods_other": request.methods_other,
-        "description": request.description,
-        "contact": json.dumps(request.contact.to_json()),
-        "formats": json.dumps(request.formats),
-        "kind": str(request.kind),
-        "filer": str(request.filer),
-        "grounds": json.dumps(request.grounds),
-        "reason": request.reason,
-        "begun": request.begun,
-        "purpose": request.purpose,
-        "supplies": json.dumps(request.supplies),
-        "depth_m": request.depth_m,
-        "own_number": request.own_number,
-        "surroundings_m": request.surroundings_m,
-    }
 
 
 def _next_numbers(tx: Transaction, at: datetime, count: int) -> list[str]:

@@ -51,6 +51,7 @@ __all__ = [
     "load_enquiry",
     "newest_package",
     "package_state",
+    "request_row",
 ]
 
 UTILITY_DATASET = "utility-features"
@@ -376,6 +377,31 @@ def answer_row(number: str, answer: Answer, scope: str = DIG) -> dict[str, Any]:
         "header": json.dumps(answer.header),
         "answered_at": answer.answered_at,
         "scope": scope,
+    }
+
+
+def request_row(request: EnquiryRequest) -> dict[str, Any]:
+    """Return a request as columns."""
+    return {
+        "polygon": shapely.to_wkb(request.polygon),
+        "area_m2": request.area_m2,
+        "period_from": request.period_from.isoformat(),
+        "period_to": request.period_to.isoformat(),
+        "methods": json.dumps(request.methods),
+        "methods_other": request.methods_other,
+        "description": request.description,
+        "contact": json.dumps(request.contact.to_json()),
+        "formats": json.dumps(request.formats),
+        "kind": str(request.kind),
+        "filer": str(request.filer),
+        "grounds": json.dumps(request.grounds),
+        "reason": request.reason,
+        "begun": request.begun,
+        "purpose": request.purpose,
+        "supplies": json.dumps(request.supplies),
+        "depth_m": request.depth_m,
+        "own_number": request.own_number,
+        "surroundings_m": request.surroundings_m,
     }
 
 

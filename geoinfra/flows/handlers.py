@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from geoinfra.flows.enquiry_retention import FORGET_ENQUIRIES, forget_enquiries
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
 from geoinfra.flows.packages import build_package
 from geoinfra.flows.reminders import REMIND, remind
@@ -15,5 +16,6 @@ __all__ = ["HANDLERS"]
 
 HANDLERS: Mapping[str, Callable[[Store, JobContext], Mapping[str, Any] | None]] = {
     BUILD_PACKAGE: build_package,
+    FORGET_ENQUIRIES: forget_enquiries,
     REMIND: remind,
 }

@@ -28,7 +28,17 @@ from numpy.typing import NDArray
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
 from geoinfra.utilities.dig_area import MAX_AREA_M2, MAX_POLYGONS, MAX_VERTICES
 
-__all__ = ["MAX_PARTS", "MAX_POLYGONS", "Gap", "gaps_between", "joined", "merge", "split", "surroundings"]
+__all__ = [
+    "MAX_PARTS",
+    "MAX_POLYGONS",
+    "Gap",
+    "gaps_between",
+    "joined",
+    "merge",
+    "same_outline",
+    "split",
+    "surroundings",
+]
 
 MAX_PARTS: Final = 200
 """Parts that an area may be split into (50 km2 at the register's limit)."""
@@ -115,6 +125,20 @@ def joined(parts: Sequence[shapely.Polygon]) -> shapely.Polygon:
     return shapely.normalize(whole)
 
 
+def same_outline(whole: shapely.Polygon, split_up: shapely.Polygon) -> bool:
+    """Whether an area is the one that was split and joined again, which may have more vertices on its sides.
+
+    It is told by vertices, area and length, in a time that no outline can make long.
+    """
+    if abs(whole.area - split_up.area) > 1e-3 or abs(whole.length - split_up.length) > 1e-3:
+        return False
+    corners: Any = shapely.points(shapely.get_coordinates(whole))
+    vertices: Any = shapely.points(shapely.get_coordinates(split_up))
+    tree = shapely.STRtree(vertices)
+    found, _ = tree.query(corners, predicate="dwithin", distance=1e-4)
+    return len(np.unique(found)) == len(corners)
+
+
 def gaps_between(polygons: Sequence[shapely.Polygon]) -> tuple[Gap, ...]:
     """Return the smallest gaps that must be closed to make one polygon of several; none when they are one."""
     _require_polygons(polygons)
@@ -138,7 +162,7 @@ def _require_few_meetings(polygons: Sequence[shapely.Polygon]) -> None:
     if len(points) > 2 * MAX_VERTICES:
         raise InvalidGeometry(f"The polygons have more than {2 * MAX_VERTICES} vertices together.")
     same = owner[:-1] == owner[1:]
-    sides = shapely.linestrings(np.stack([points[:-1][same], points[1:][same]], axis=1))
+    sides: Any = shapely.linestrings(np.stack([points[:-1][same], points[1:][same]], axis=1))
     of_side = of_polygon[:-1][same]
     tree, met = shapely.STRtree(sides), 0
     for low in range(0, len(sides), 64):
@@ -248,8 +272,8 @@ def surroundings(polygon: shapely.Polygon, distance_m: float) -> shapely.Polygon
 def _around_many(polygon: shapely.Polygon, distance_m: float) -> shapely.Geometry:
     """Return what lies up to a distance around an outline of many vertices, or more; with the area itself."""
     off_m = distance_m / 10
-    simple = shapely.simplify(polygon, off_m)
-    if shapely.get_num_coordinates(simple) > _PLAIN_VERTICES or not simple.is_valid:
+    simple: shapely.Geometry = shapely.simplify(polygon, off_m)
+    if shapely.get_num_coordinates(simple) > _PLAIN_VERTICES or not shapely.is_valid(simple):
         simple = shapely.convex_hull(polygon)
     return shapely.buffer(simple, distance_m + off_m, quad_segs=16)
 
@@ -369,9 +393,9 @@ def _cuts(polygon: shapely.Polygon, path: _Path, share: float, wanted: int, work
     if not polygon.interiors:
         for cut in path.cuts(polygon, share, wanted, work):
             work.spend(_PIECE_STEPS * len(path.points))
-            pieces = path.pieces(cut)
-            if all(piece.is_valid for piece in pieces):
-                yield pieces
+            one, other = path.pieces(cut)
+            if one.is_valid and other.is_valid:
+                yield one, other
         return
     nets = (path.linework(cut) for cut in path.cuts(polygon, share, wanted, work))
     for lines in chain(nets, _lines_across(polygon, share)):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shapely import affinity
 
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
-from geoinfra.utilities.areas import gaps_between, merge, split, surroundings
+from geoinfra.utilities.areas import gaps_between, joined, merge, same_outline, split, surroundings
 from geoinfra.utilities.dig_area import MAX_AREA_M2, require_area
 
 E, N = 550_000.0, 6_200_000.0
@@ -401,3 +401,11 @@ def test_polygons_that_cross_too_often_are_refused_soon() -> None:
 def test_many_polygons_of_a_long_trench_are_merged() -> None:
     trench = [box(0 + 40 * i, 0, 41, 3) for i in range(500)]
     assert merge(trench).equals(box(0, 0, 20_001, 3))
+
+
+@pytest.mark.parametrize("whole", [curve().buffer(150), block(), RING], ids=["trench", "block", "ring"])
+def test_what_was_split_is_known_again_and_nothing_else(whole: shapely.Polygon) -> None:
+    again = joined(split(whole, 60_000))
+    assert same_outline(whole, again)
+    assert not same_outline(affinity.translate(whole, 0.01), again)
+    assert not same_outline(affinity.rotate(whole, 31, origin=whole.centroid), again)
