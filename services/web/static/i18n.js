@@ -269,7 +269,6 @@ const catalogue = {
   "status.period": { da: "{from} – {to}", en: "{from} – {to}" },
   "status.validTo": { da: "gælder til {date}", en: "valid until {date}" },
   "status.call": { da: "Ring til ejerne, før du graver", en: "Call the owners before you dig" },
-  "status.call.none": { da: "Ingen ejere har ledninger i området.", en: "No owner has lines in the area." },
   "status.noPhone": { da: "Intet telefonnummer registreret", en: "No telephone registered" },
   "status.phone": { da: "Ring {phone}", en: "Call {phone}" },
   "status.owners": { da: "Ejere", en: "Owners" },
