@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from geoinfra.presentation.conditions import FALSE, All, Any_, Condition, Not, bound, class_condition
+from geoinfra.presentation.conditions import FALSE, All, Any_, Condition, bound, class_condition
 from geoinfra.presentation.resolve import Corridor, DrawnLayer, Fill, Label, Marker, PointSymbol, Stroke
 from geoinfra.presentation.rules import Rule, part_rules
 from geoinfra.presentation.style_set import Dimension, Part, ScaleBand, StyleSet, Test
@@ -561,8 +561,6 @@ def _condition(condition: Condition) -> Expression:
     match condition:
         case Test():
             return _test(condition)
-        case Not():
-            return ["!", _condition(condition.part)]
         case All():
             return ["all", *(_condition(part) for part in condition.parts)]
         case Any_():
@@ -578,7 +576,8 @@ def _test(test: Test) -> Expression:
         number = ["coalesce", ["get", test.attribute], -1e300]
         limits = [(">=", test.start), ("<", test.below)]
         ranges = [[sign, number, limit] for sign, limit in limits if abs(limit) < 1e300]
-        return ["all", [">", number, -1e300], *ranges]
+        inside = ["all", [">", number, -1e300], *ranges]
+        return ["!", inside] if test.excluded else inside
     named = sorted((value for value in test.values if value is not None), key=str)
     found: list[Any] = []
     if named:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, Final
 
 from geoinfra.presentation.resolve import DrawnLayer, part_layer
 from geoinfra.presentation.style_set import SCALE, Alternative, ClassRow, Part, ScaleBand, StyleSet
-from geoinfra.utilities.catalogue import catalogue
+from geoinfra.utilities.catalogue import FeatureClass, catalogue
 
-__all__ = ["Rule", "distinct_classes", "groups", "part_rules"]
+__all__ = ["Rule", "distinct_classes", "groups", "listed_types", "part_rules"]
 
 type Groups = dict[str, tuple[tuple[str, ...], ...]]
 """Dimension -> its classes, those together that a part draws alike."""
@@ -46,6 +47,33 @@ class Rule:
     def below(self) -> float:
         """Scale denominator at which it ends."""
         return self.bands[-1].below
+
+    def known(self, style_set: StyleSet) -> dict[str, frozenset[Any]]:
+        """Return what its types say of the features: their supply, and the LER classes that carry it."""
+        rows = [style_set.dimensions["type"].row(key) for key in self.classes.get("type", ())]
+        told = [_known(tests).get("supply") for row in rows for tests in row.when]
+        if not told or None in told or any(row.rest for row in rows):
+            return {}
+        supplies = frozenset(value for values in told if values for value in values)
+        carried = [entry.supply for entry in catalogue().feature_classes]
+        if not all(supply in carried for supply in supplies):
+            return {"supply": supplies}
+        named = [entry for entry in catalogue().feature_classes if entry.supply in (*supplies, "")]
+        types = frozenset[Any]().union(*(listed_types(entry) for entry in named))
+        return {"supply": supplies, "feature_class": frozenset(e.name for e in named), "type": types}
+
+
+def listed_types(entry: FeatureClass) -> frozenset[Any]:
+    """Return the values of ``type`` that the code list of a class holds, absence, and one for all others.
+
+    What is written for these alone takes free text for the value that stands for all others.
+    """
+    attribute = entry.attributes.get("type")
+    listed = attribute.enumeration.values if attribute and attribute.enumeration else frozenset()
+    return frozenset((None, _OTHER_TYPE, *listed))
+
+
+_OTHER_TYPE: Final = "\x7fanother"
 
 
 def groups(style_set: StyleSet, part: Part) -> Groups:
@@ -89,6 +117,13 @@ def part_rules(
 ) -> list[Rule]:
     """Return the rules of a part; without those that no feature can meet, unless `possible` is false."""
     chosen = style_set.theme(theme)
+    key = ("rules", part.key, chosen, possible)
+    if key not in style_set.cache:
+        style_set.cache[key] = _part_rules(style_set, part, chosen, possible)
+    return style_set.cache[key]  # type: ignore[no-any-return]
+
+
+def _part_rules(style_set: StyleSet, part: Part, chosen: str, possible: bool) -> list[Rule]:
     rules: list[Rule] = []
     for combination in distinct_classes(style_set, part):
         layer = part_layer(style_set, part, {name: keys[0] for name, keys in combination.items()}, chosen)

@@ -63,7 +63,7 @@ class Test:
     start, below
         Range of a number: start <= value < below.
     excluded
-        Whether `values` are those that are not admitted.
+        Whether the test holds for all else: for what is absent too, unless ``None`` is among `values`.
     """
 
     attribute: str
@@ -76,7 +76,8 @@ class Test:
         """Whether the test holds for `value`."""
         if self.values is not None:
             return (value in self.values) is not self.excluded
-        return isinstance(value, int | float) and self.start <= value < self.below
+        inside = isinstance(value, int | float) and self.start <= value < self.below
+        return inside is not self.excluded
 
 
 type Alternative = tuple[Test, ...]
