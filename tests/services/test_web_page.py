@@ -301,7 +301,7 @@ def test_the_link_of_a_notice_opens_its_enquiry_once_one_has_signed_in(
     _become(page, "excavator")
     expect(page.locator("#status-view h2")).to_contain_text(number)
     page.reload()
-    expect(page.locator("#status-view h2")).to_contain_text(number, timeout=20_000)
+    expect(page.locator("#status-view h2")).to_contain_text(number, timeout=60_000)
 
 
 def test_hostile_attributes_never_become_elements(visitor: Page) -> None:
