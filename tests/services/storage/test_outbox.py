@@ -36,6 +36,7 @@ def test_the_events_are_those_of_the_contract() -> None:
         "answer.overdue",
         "package.ready",
         "package.acknowledged",
+        "area.changed",
         "channel.tested",
         "channel.disabled",
         "work.changed",
