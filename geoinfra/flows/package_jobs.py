@@ -15,7 +15,15 @@ from geoinfra.access import Access
 from geoinfra.storage import jobs, schema
 from geoinfra.storage.records import Transaction, now
 
-__all__ = ["BUILD_PACKAGE", "PackageJob", "enqueue_package", "lock_enquiry", "newest_job", "package_number"]
+__all__ = [
+    "BUILD_PACKAGE",
+    "PackageJob",
+    "enqueue_package",
+    "has_its_turn",
+    "lock_enquiry",
+    "newest_job",
+    "package_number",
+]
 
 BUILD_PACKAGE = "build-package"
 _ENDED_BADLY = ("failed", "cancelled")
@@ -86,6 +94,19 @@ def enqueue_package(tx: Transaction, number: str, filer: Access) -> int:
     payload = {"number": number, "sequence": sequence}
     jobs.enqueue(tx, BUILD_PACKAGE, payload, filer, key=_key(number, sequence))  # rouses the worker, too
     return sequence
+
+
+def has_its_turn(connection: sa.Connection, number: str, sequence: int) -> bool:
+    """Whether a package may be made: the one before it is there, or will not come by itself.
+
+    Another worker may be making that one, or have died over it; its job is taken over when its lease ends.
+    """
+    made, table = schema.packages.c, schema.jobs.c
+    before = made.enquiry == number, made.sequence == sequence - 1
+    if connection.scalar(sa.select(made.sequence).where(*before)) is not None:
+        return True
+    state = connection.scalar(sa.select(table.state).where(table.key == _key(number, sequence - 1)))
+    return state not in ("queued", "running")
 
 
 def _takes_more(tx: Transaction, number: str, newest: PackageJob) -> bool:

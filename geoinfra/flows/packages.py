@@ -13,16 +13,18 @@ import numpy as np
 import shapely
 import sqlalchemy as sa
 
+from geoinfra.errors import NotFound
 from geoinfra.flows import attachments, package_files, signing
 from geoinfra.flows.differences import manifest_differences, package_manifest
 from geoinfra.flows.enquiries import Answer, Enquiry
 from geoinfra.flows.enquiry_records import UTILITY_DATASET
+from geoinfra.flows.package_jobs import has_its_turn
 from geoinfra.flows.package_manifest import Known, contact_of, known, manifest_of, page_facts
 from geoinfra.flows.plans import stored_background
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
-from geoinfra.storage.jobs import JobContext
+from geoinfra.storage.jobs import JobContext, NotYet
 from geoinfra.storage.organisations import area_polygons
 from geoinfra.storage.records import now
 from geoinfra.tables import FeatureBatch, FeatureQuery
@@ -44,9 +46,12 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
 
     The rows come through the grants of the enquiry: what no owner answered cannot be in it. Of a project it
     is one package, in which a line that crosses from part to part is once. Running it again after a crash
-    writes the same blob name anew; the record appears once.
+    writes the same blob name anew; the record appears once. Packages of one enquiry follow each other.
     """
     number, sequence = context.payload["number"], context.payload["sequence"]
+    with store.read() as connection:
+        if not has_its_turn(connection, number, sequence):
+            raise NotYet
     filed = whole(store, context.access, number)
     key = signing.signing_key(store)
     rows = _rows_by_owner(store, context, filed)
@@ -164,10 +169,11 @@ def _write_zip(
 
 
 def _changes(store: Store, filed: Enquiry, sequence: int) -> Differences | None:
-    """Return what is otherwise than in the package before, ``None`` for the first."""
-    if sequence == 1:
+    """Return what is otherwise than in the package before, ``None`` where there is none."""
+    try:
+        before = package_manifest(store, filed.number, sequence - 1)
+    except NotFound:  # the first, or the one before could not be made
         return None
-    before = package_manifest(store, filed.number, sequence - 1)
     present = [
         {
             "cvr": answer.owner_cvr,

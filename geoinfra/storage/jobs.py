@@ -36,6 +36,7 @@ __all__ = [
     "JobCancelled",
     "JobContext",
     "LeaseLost",
+    "NotYet",
     "Worker",
     "cancel",
     "enqueue",
@@ -111,6 +112,10 @@ class JobCancelled(Exception):
 
 class LeaseLost(JobCancelled):
     """Raised in a handler that must stop: the job is another worker's now, or this worker shuts down."""
+
+
+class NotYet(Exception):
+    """Raised in a handler whose turn has not come; the job waits a moment, which counts as no attempt."""
 
 
 def enqueue(
@@ -422,6 +427,9 @@ class Worker:
         except LeaseLost:
             _log.info("job %s was given up", context.job_id)
             context._release(state="queued", attempts=context.job.attempts - 1)
+        except NotYet:
+            attempts = context.job.attempts - 1
+            context._release(state="queued", attempts=attempts, run_after=_in(self._poll_s))
         except JobCancelled:
             context._release(state="cancelled", finished_at=now(), message="Cancelled.")
         except (StorageFull, StorageUnavailable) as error:
