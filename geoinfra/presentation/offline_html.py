@@ -28,6 +28,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidGeometry
+from geoinfra.presentation.offline_drawing import drawing_of
 from geoinfra.presentation.offline_sections import (
     ENGLISH_STATUS,
     PageFacts,
@@ -39,7 +40,7 @@ from geoinfra.presentation.offline_sections import (
     not_for_digging,
     precautions_section,
 )
-from geoinfra.standards import standards_path
+from geoinfra.presentation.style_set import ClassRow, load_style_set
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.dangers import DANGEROUS, VERY_DANGEROUS, Danger, dangers
 from geoinfra.utilities.enquiry import DIG_METHODS, AnswerStatus
@@ -127,9 +128,10 @@ def write_offline_html(
         A coordinate is not finite, or lies more than 10,000 km from the origin.
     """
     rows, facts = _Rows.of(batches), facts or PageFacts()
-    payload = _packed(_payload(enquiry, owners, rows))  # refuses what is no place
+    payload = _packed(_payload(enquiry, owners, rows, batches))  # refuses what is no place
     found = dangers(shapely.from_wkb(enquiry.polygon), batches)
-    script, style = _part("offline_page.js"), _part("offline_page.css") + _supply_style()
+    script = _part("offline_map.js") + _part("offline_page.js")
+    style = _part("offline_page.css") + _type_style()
     heading = f"<span>{both('Graveforespørgsel', 'Dig enquiry')}</span> {escape(enquiry.number)}"
     page = _template().substitute(
         policy=_policy(script, style),
@@ -165,7 +167,9 @@ class _Rows:
         return rows
 
 
-def _payload(enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows) -> dict[str, Any]:
+def _payload(
+    enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows, batches: Sequence[FeatureBatch]
+) -> dict[str, Any]:
     """Return what the page's script reads; coordinates are centimetres, each less the one before it."""
     contacts = {owner.cvr: _contact_of(owner) for owner in owners}
     for cvr in sorted(set(rows.columns["owner_cvr"]) - set(contacts)):
@@ -174,14 +178,38 @@ def _payload(enquiry: EnquiryInfo, owners: Sequence[PackageOwner], rows: _Rows) 
     lines, feature = _paths(rows.geometry)
     return {
         "number": enquiry.number,
-        "supplies": _supplies(),
+        "drawing": drawing_of(load_style_set(), batches),
         "owners": list(contacts.values()),
         "titles": {column.name: [column.title_da, column.title] for column in _COLUMNS},
-        "columns": rows.columns,
-        "properties": rows.properties,
+        "columns": {name: _column(values) for name, values in rows.columns.items()},
+        "properties": _property_columns(rows.properties),
         "dig": dig,
         "lines": {**lines, "feature": feature},
     }
+
+
+def _column(values: Sequence[Any]) -> dict[str, Any]:
+    """Return a column with every value once (``values`` and ``index``), or as it is (``list``)."""
+    places: dict[bytes, int] = {}
+    index = [places.setdefault(text, len(places)) for text in map(orjson.dumps, values)]
+    if len(places) > len(values) / 2 + 1:
+        return {"list": values}
+    distinct = [orjson.Fragment(text) for text in places]
+    return {"values": distinct, "index": index if len(places) > 1 else []}
+
+
+def _property_columns(properties: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the properties as columns: for each set of names a table of the rows that have just these."""
+    names: dict[tuple[str, ...], int] = {}
+    table = [names.setdefault(tuple(one), len(names)) for one in properties]
+    rows: list[list[Mapping[str, Any]]] = [[] for _ in names]
+    for number, one in zip(table, properties, strict=True):
+        rows[number].append(one)
+    tables = [
+        {"names": own, "columns": [_column([one[name] for one in some]) for name in own]}
+        for own, some in zip(names, rows, strict=True)
+    ]
+    return {"table": table, "tables": tables}
 
 
 def _contact_of(owner: PackageOwner) -> dict[str, Any]:
@@ -352,10 +380,9 @@ def _danger(owners: Sequence[PackageOwner], rows: _Rows, found: Sequence[Danger]
 def _dangerous_owners(owners: Sequence[PackageOwner], found: Sequence[Danger]) -> str:
     """List whose dangerous features there are, by supply, how near they come and whom to call."""
     known = {owner.cvr: owner for owner in owners}
-    supplies = {supply["key"]: supply for supply in _supplies()}
     items = []
     for danger in found:
-        supply = supplies.get(danger.supply, supplies["unknown"])
+        supply = _type_of(danger.supply)
         kind = "very" if danger.hazard == VERY_DANGEROUS else "dangerous"
         plural = "" if danger.count == 1 else "e"
         words = both(f"{danger.hazard}{plural}", _hazard_english(danger.hazard))
@@ -363,8 +390,8 @@ def _dangerous_owners(owners: Sequence[PackageOwner], found: Sequence[Danger]) -
         name = owner.name if owner else danger.owner_cvr
         contact = _contact(owner) if owner else ""
         items.append(
-            f'<li><i class="swatch supply-{supply["key"]}"></i><span><b>{escape(name)}</b> '
-            f"{both(supply['da'], supply['en'])}<small>{distances(danger)}</small>{contact}</span>"
+            f'<li><i class="swatch type-{supply.key}"></i><span><b>{escape(name)}</b> '
+            f"{both(supply.da, supply.en)}<small>{distances(danger)}</small>{contact}</span>"
             f'<em class="{kind}">{danger.count} {words}</em></li>'
         )
     return f'<ul class="rows">{"".join(items)}</ul>' if items else ""
@@ -558,14 +585,15 @@ def _until(facts: PageFacts) -> str:
 # ------------------------------------------------------------------ parts of the page
 
 
-@lru_cache(maxsize=1)
-def _supplies() -> tuple[dict[str, str], ...]:
-    document = standards_path("presentation", "geoinfra", "0.1.0", "supply.json").read_bytes()
-    return tuple(orjson.loads(document)["supplies"])
+def _type_of(supply: str | None) -> ClassRow:
+    """Return the utility type of a supply, as the table sorts it."""
+    types = load_style_set().dimensions["type"]
+    return types.row(types.classify({"supply": supply}))
 
 
-def _supply_style() -> str:
-    return "".join(f".supply-{s['key']}{{background:{s['colour']}}}\n" for s in _supplies())
+def _type_style() -> str:
+    types = load_style_set().dimensions["type"]
+    return "".join(f".type-{row.key}{{background:{row.fields['colour']}}}\n" for row in types.classes)
 
 
 @lru_cache

@@ -1,28 +1,15 @@
-"use strict";
 // The script of the offline page. Everything that comes from owners reaches the document by textContent only.
 (() => {
   const byId = (id) => document.getElementById(id);
   const english = () => document.documentElement.lang === "en";
 
-  const HAZARDS = [
-    ["meget farlig", "Meget farlig", "Very dangerous"],
-    ["farlig", "Farlig", "Dangerous"],
-    ["ikke farlig", "Ikke farlig", "Not dangerous"],
-    ["", "Ikke oplyst", "Not stated"],
-  ];
-  const STATUSES = [
-    ["i drift", "I drift", "In operation"],
-    ["under etablering", "Under etablering (også planlagt)", "Under establishment (planned too)"],
-    ["permanent ude af drift", "Permanent ude af drift", "Permanently out of use"],
-    ["", "Ikke oplyst", "Not stated"],
-  ];
   const KINDS = {
     line: ["Ledning", "Line"], trace: ["Ledningstrace", "Trace"], component: ["Komponent", "Component"],
     information: ["Bilag", "Document"], dimension: ["Målsætning", "Dimension"], annotation: ["Tekst", "Annotation"],
   };
-  const ACCURACY_M = { "<= 0.25 m": 0.25, "<= 0.50 m": 0.5, "<= 1.00 m": 1, "<= 2.00 m": 2, "> 2.00 m": 3 };
   const RANK = { "meget farlig": 3, farlig: 2, "": 1, "ikke farlig": 0 };
-  const NO_SUPPLY = { key: "", colour: "#444444", da: "Tekst, mål og bilag", en: "Text, dimensions, documents" };
+  const NOTES = "notes"; // texts, dimensions and documents are of no utility type
+  const SUNLIGHT = 1.5; // how much thicker everything is drawn
 
   // ---------------------------------------------------------------- language and the day
 
@@ -139,7 +126,8 @@
 
   const unpack = async () => {
     const text = atob(byId("data").textContent.trim());
-    const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return JSON.parse(await new Response(stream).text());
   };
@@ -152,6 +140,27 @@
       metres[i] = (sum - origin) / 100;
     }
     return metres;
+  };
+
+  /** The values of a column of so many rows; see `_column` of the writer. */
+  const columnOf = ({ list, values, index }, rows) =>
+    list ?? (index.length ? index.map((i) => values[i]) : new Array(rows).fill(values[0] ?? null));
+
+  /** LER attributes by row, and those columns that can be searched. */
+  const propertiesOf = ({ table, tables }) => {
+    const sizes = tables.map(() => 0), place = table.map((t) => { sizes[t] += 1; return sizes[t] - 1; });
+    const columns = tables.map(({ columns: packed }, t) => packed.map((one) => columnOf(one, sizes[t])));
+    const rowsOf = tables.map(() => []);
+    table.forEach((t, f) => rowsOf[t].push(f));
+    const of = (f) => {
+      const t = table[f];
+      return Object.fromEntries(tables[t].names.map((name, i) => [name, columns[t][i][place[f]]]));
+    };
+    const value = (f, name) => {
+      const t = table[f], i = tables[t].names.indexOf(name);
+      return i < 0 ? undefined : columns[t][i][place[f]];
+    };
+    return { of, value, tables: tables.map(({ names, columns: packed }, t) => ({ names, packed, columns: columns[t], rows: rowsOf[t] })) };
   };
 
   const boxOf = (x, y, from, to) => {
@@ -181,12 +190,19 @@
   const openMap = (data) => {
     const origin = [data.dig.x[0], data.dig.y[0]];
     const dig = pathsOf(data.dig, origin), net = pathsOf(data.lines, origin);
-    const columns = data.columns, featureCount = columns.gml_id.length;
+    const columns = {}, featureCount = data.drawing.look.length;
+    for (const [name, packed] of Object.entries(data.columns)) columns[name] = columnOf(packed, featureCount);
+    const properties = propertiesOf(data.properties);
     const owners = new Map(data.owners.map((owner) => [owner.cvr, owner]));
-    const supplies = new Map([...data.supplies, NO_SUPPLY].map((supply) => [supply.key, supply]));
-    const supplyOf = (f) => supplies.get(columns.supply[f] ?? "") ?? supplies.get("unknown");
+    const drawing = mapDrawing({ style: data.drawing, net, english });
+    const { dimensions, classes, look } = data.drawing;
+    const classesOf = (name) => dimensions[name].map(([key, da, en, colour]) => ({ key, da, en, colour }));
+    const TYPES = classesOf("type"), STATUSES = classesOf("status"), HAZARDS = classesOf("hazard");
+    const typeOf = (f) => TYPES[classes[look[f]][0]];
+    const statusOf = (f) => STATUSES[classes[look[f]][1]];
+    const hazardClassOf = (f) => HAZARDS[classes[look[f]][2]];
     const hazardOf = (f) => columns.hazard[f] ?? "";
-    const statusOf = (f) => columns.status[f] ?? "";
+    const isNote = (f) => columns.supply[f] === null && !["line", "trace", "component"].includes(columns.kind[f]);
     const visible = new Uint8Array(featureCount).fill(1);
     const pathsOfFeature = Array.from({ length: featureCount }, () => []);
     for (let p = 0; p < net.count; p += 1) pathsOfFeature[net.feature[p]].push(p);
@@ -198,40 +214,11 @@
       const paper = document.createElement("canvas");
       return { paper, ink: paper.getContext("2d", { alpha: false }), x: 0, y: 0, scale: 1, width: 0, height: 0 };
     };
-    const MARGIN = 0.35; // of the view, drawn ahead on each side
-    let front = sheet(), back = sheet(), stale = true, painting = null, slices = 4;
+    const MARGIN = 0.25; // of the view, drawn ahead on each side
+    let front = sheet(), back = sheet(), stale = true, painting = null, budget = 12, boost = 1;
     let width = 1, height = 1, ratio = 1, selected = -1, position = null, measured = null;
 
-    // Groups that share one stroke: supply, status, kind.
-    const groups = new Map();
-    for (let p = 0; p < net.count; p += 1) {
-      const f = net.feature[p];
-      const key = `${supplyOf(f).key}|${statusOf(f)}|${columns.kind[f]}|${net.kind[p]}`;
-      if (!groups.has(key)) groups.set(key, {
-        colour: supplyOf(f).colour, status: statusOf(f), kind: columns.kind[f], shape: net.kind[p], paths: [] });
-      groups.get(key).paths.push(p);
-    }
-    const ORDER = ["trace", "information", "dimension", "line", "annotation", "component"];
-    const ordered = [...groups.values()].sort((a, b) =>
-      ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind) || b.shape - a.shape);
-
-    const widthPx = (f, kind, scale) => {
-      if (kind === "trace") {
-        const measure = data.properties[f].bredde;
-        const metres = measure && typeof measure.value === "number" ? measure.value / 1000 : 0.4;
-        return Math.max(9, metres * scale);
-      }
-      const base = kind === "line" ? Math.min(4, Math.max(2, scale * 0.1)) : kind === "component" ? 4 : 1.2;
-      return Math.max(base, kind === "line" ? Math.min((columns.diameter_mm[f] ?? 0) / 1000, 5) * scale : 0);
-    };
-
     // -- drawing the scene
-
-    const outside = (p, frame, slack) => {
-      const b = 4 * p, box = net.box;
-      return box[b] > frame.right + slack || box[b + 2] < frame.left - slack
-        || box[b + 1] > frame.top + slack || box[b + 3] < frame.bottom - slack;
-    };
 
     const frameOf = (v, w, h) => ({
       left: v.x - w / 2 / v.scale, right: v.x + w / 2 / v.scale,
@@ -289,171 +276,6 @@
       context.setLineDash([]);
     };
 
-    const strokeStyle = (context, group, scale) => {
-      const gone = group.status === "permanent ude af drift";
-      const faded = gone ? 0.45 : 1;
-      context.globalAlpha = group.kind === "trace" ? 0.3 * faded : faded;
-      context.strokeStyle = context.fillStyle = group.colour;
-      context.lineCap = scale < 3 || group.kind === "trace" || group.status === "under etablering" ? "butt" : "round";
-      context.setLineDash(group.status === "under etablering" ? [9, 6] : []);
-    };
-
-    const CHUNK = 150; // subpaths a stroke: very long paths are slow to rasterise
-    const drawPaths = function* (context, group, frame) {
-      let open = 0, current = 0, added = 0;
-      const flush = () => { if (open) { context.lineWidth = current; context.stroke(); open = 0; } };
-      for (const p of group.paths) {
-        const f = net.feature[p];
-        if (!visible[f] || outside(p, frame, 20 / frame.scale)) continue;
-        const wanted = widthPx(f, group.kind, frame.scale);
-        if (wanted !== current || open >= CHUNK) flush();
-        if (!open) context.beginPath();
-        current = wanted;
-        open += 1;
-        added += 1;
-        trace(context, net, p, frame, false);
-        if (added % CHUNK === 0) {
-          flush();
-          yield;
-        }
-      }
-      flush();
-    };
-
-    const drawRings = function* (context, group, frame) {
-      const alpha = context.globalAlpha;
-      let drawn = 0;
-      for (let i = 0; i < group.paths.length;) {
-        const f = net.feature[group.paths[i]];
-        context.beginPath();
-        let any = false;
-        for (; i < group.paths.length && net.feature[group.paths[i]] === f; i += 1) {
-          if (!visible[f] || outside(group.paths[i], frame, 0)) continue;
-          trace(context, net, group.paths[i], frame, true);
-          any = true;
-        }
-        if (!any) continue;
-        context.globalAlpha = alpha * 0.25;
-        context.fill("evenodd");
-        context.globalAlpha = alpha;
-        context.lineWidth = 2;
-        context.stroke();
-        if ((drawn += 1) % CHUNK === 0) yield;
-      }
-    };
-
-    const drawDots = (context, group, frame) => {
-      const radius = Math.max(2, Math.min(6, 1.2 + frame.scale * 0.4));
-      context.setLineDash([]);
-      context.lineWidth = 1.5;
-      const fill = group.colour;
-      for (const p of group.paths) {
-        const f = net.feature[p];
-        if (!visible[f] || outside(p, frame, radius / frame.scale)) continue;
-        const i = net.first[p], px = (net.x[i] - frame.left) * frame.scale, py = (frame.top - net.y[i]) * frame.scale;
-        if (group.kind === "annotation") {
-          const text = data.properties[f].text;
-          if (frame.scale < 3 || typeof text !== "string") continue;
-          context.font = "12px system-ui, sans-serif";
-          context.fillStyle = "#222222";
-          context.fillText(text, px + 3, py - 3);
-          continue;
-        }
-        context.beginPath();
-        context.arc(px, py, radius, 0, 7);
-        context.fillStyle = group.status === "under etablering" ? "#ffffff" : fill;
-        context.fill();
-        context.strokeStyle = radius > 3 && group.status !== "under etablering" ? "#ffffff" : fill;
-        context.stroke();
-      }
-    };
-
-    const drawHalo = function* (context, frame, hazard, colour) {
-      context.globalAlpha = 0.28;
-      context.strokeStyle = colour;
-      context.lineWidth = 12;
-      context.lineCap = "butt";
-      let open = 0;
-      context.beginPath();
-      for (let p = 0; p < net.count; p += 1) {
-        const f = net.feature[p];
-        if (net.kind[p] === 0 || !visible[f] || hazardOf(f) !== hazard || outside(p, frame, 12 / frame.scale)) continue;
-        trace(context, net, p, frame, net.kind[p] === 2);
-        if ((open += 1) % CHUNK === 0) {
-          context.stroke();
-          yield;
-          context.beginPath();
-        }
-      }
-      context.stroke();
-      context.globalAlpha = 1;
-    };
-
-    const triangle = (context, px, py) => {
-      context.beginPath();
-      context.moveTo(px, py - 9);
-      context.lineTo(px + 9, py + 6.5);
-      context.lineTo(px - 9, py + 6.5);
-      context.closePath();
-      context.lineJoin = "round";
-      context.strokeStyle = "#ffffff";
-      context.lineWidth = 4;
-      context.stroke();
-      context.fillStyle = "#e00018";
-      context.fill();
-      context.fillStyle = "#ffffff";
-      context.fillRect(px - 1, py - 3.5, 2, 5);
-      context.fillRect(px - 1, py + 2.6, 2, 2);
-    };
-
-    /** Red triangles along what is very dangerous; a cell of the screen takes one. */
-    const drawHazards = (context, frame, w, h) => {
-      const taken = new Set(), STEP = 90, CELL = 42, s = frame.scale;
-      const mark = (px, py) => {
-        if (px < -10 || py < -10 || px > w + 10 || py > h + 10) return;
-        const key = Math.floor(px / CELL) * 4096 + Math.floor(py / CELL);
-        if (taken.has(key)) return;
-        taken.add(key);
-        triangle(context, px, py);
-      };
-      for (let p = 0; p < net.count; p += 1) {
-        const f = net.feature[p];
-        if (!visible[f] || hazardOf(f) !== "meget farlig" || outside(p, frame, 0)) continue;
-        const a = net.first[p], b = net.first[p + 1];
-        let px = (net.x[a] - frame.left) * s, py = (frame.top - net.y[a]) * s, length = 0;
-        if (net.kind[p] === 0) { mark(px, py); continue; }
-        for (let i = a + 1; i < b; i += 1) length += Math.hypot(net.x[i] - net.x[i - 1], net.y[i] - net.y[i - 1]) * s;
-        let next = Math.min(length, STEP) / 2, walked = 0;
-        for (let i = a + 1; i < b; i += 1) {
-          const nx = (net.x[i] - frame.left) * s, ny = (frame.top - net.y[i]) * s, leg = Math.hypot(nx - px, ny - py);
-          // A leg that starts far off the screen has no marks to place before it comes near.
-          const near = Math.max(px, nx) > -20 && Math.min(px, nx) < w + 20 && Math.max(py, ny) > -20 && Math.min(py, ny) < h + 20;
-          if (!near || leg > 40 * STEP + w + h) {
-            if (walked + leg > next) next += Math.ceil((walked + leg - next) / STEP) * STEP;
-            if (near) clipMarks(px, py, nx, ny, w, h, STEP, mark);
-          }
-          while (walked + leg >= next && leg > 0) {
-            const t = (next - walked) / leg;
-            mark(px + t * (nx - px), py + t * (ny - py));
-            next += STEP;
-          }
-          walked += leg;
-          px = nx; py = ny;
-        }
-      }
-    };
-
-    /** Marks on the part of a very long leg that crosses the screen. */
-    const clipMarks = (ax, ay, bx, by, w, h, step, mark) => {
-      const leg = Math.hypot(bx - ax, by - ay);
-      const middle = Math.max(0, Math.min(leg, ((w / 2 - ax) * (bx - ax) + (h / 2 - ay) * (by - ay)) / leg));
-      const reach = Math.ceil(Math.hypot(w, h) / step);
-      for (let k = -reach; k <= reach; k += 1) {
-        const t = (Math.round(middle / step) + k) * step / leg;
-        if (t >= 0 && t <= 1) mark(ax + t * (bx - ax), ay + t * (by - ay));
-      }
-    };
-
     /** Draw the lines around the present view on a sheet; pauses after each part. */
     const paint = function* (target) {
       const w = Math.ceil(width * (1 + 2 * MARGIN)), h = Math.ceil(height * (1 + 2 * MARGIN)), ink = target.ink;
@@ -466,25 +288,14 @@
       ink.fillRect(0, 0, w, h);
       drawDig(ink, frame, true);
       drawGrid(ink, frame, w, h);
-      ink.lineJoin = "bevel";
-      yield* drawHalo(ink, frame, "farlig", "#ff9a1f");
-      yield* drawHalo(ink, frame, "meget farlig", "#ff2a2a");
-      for (const group of ordered) {
-        ink.lineJoin = frame.scale > 3 ? "round" : "bevel";
-        strokeStyle(ink, group, frame.scale);
-        if (group.shape === 0) drawDots(ink, group, frame);
-        else if (group.shape === 2) yield* drawRings(ink, group, frame);
-        else yield* drawPaths(ink, group, frame);
-      }
-      ink.globalAlpha = 1;
-      ink.setLineDash([]);
-      drawHazards(ink, frame, w, h);
+      yield* drawing.paint(ink, frame, w, h, ratio, visible, boost);
       drawDig(ink, frame, false);
     };
 
-    /** Go on with the drawing behind the one that is shown; swap them when it is done. */
+    /** Go on with the drawing behind the one that is shown, for some milliseconds; swap them when it is done. */
     const paintOn = () => {
-      for (let slice = 0; slice < slices; slice += 1) {
+      const until = performance.now() + budget;
+      while (performance.now() < until) {
         if (!painting.next().done) continue;
         [front, back] = [back, front];
         painting = null;
@@ -499,10 +310,10 @@
 
     const drawSelected = () => {
       if (selected < 0) return;
-      const frame = frameOf(view, width, height), half = ACCURACY_M[columns.accuracy_class[selected]] ?? 0;
+      const frame = frameOf(view, width, height), half = drawing.corridorM(selected, Math.max(view.scale, 4));
       pen.lineJoin = pen.lineCap = "round";
       for (const [colour, alpha, wide] of [
-        ["#0a84ff", 0.18, 2 * half * view.scale], ["#ffffff", 1, 11], ["#0050c8", 1, 8], [supplyOf(selected).colour, 1, 3.5]]) {
+        ["#0a84ff", 0.18, 2 * half * view.scale], ["#ffffff", 1, 11], ["#0050c8", 1, 8], [typeOf(selected).colour, 1, 3.5]]) {
         if (!wide) continue;
         pen.globalAlpha = alpha;
         pen.strokeStyle = pen.fillStyle = colour;
@@ -581,11 +392,12 @@
     let asked = false, before = 0;
     const draw = (time) => {
       asked = false;
-      if (painting) slices = time - before > 34 ? Math.max(1, slices >> 1) : Math.min(32, slices + 1);
+      if (painting) budget = !front.width ? 40 : time - before > 30 ? Math.max(3, budget / 2) : Math.min(14, budget + 1);
       before = time;
       const away = Math.max(Math.abs(view.x - front.x) * front.scale / width,
         Math.abs(view.y - front.y) * front.scale / height) > MARGIN / 2;
-      if (stale || (!painting && (away || front.scale !== view.scale))) {
+      const outdated = painting && Math.abs(Math.log(back.scale / view.scale)) > 0.4;
+      if (stale || outdated || (!painting && (away || front.scale !== view.scale))) {
         stale = false;
         painting = paint(back);
       }
@@ -604,10 +416,15 @@
       drawPosition();
       drawCross();
       drawScale();
+      busy(asked);
+    };
+    const busy = (yes) => {
+      if (canvas.getAttribute("aria-busy") !== String(yes)) canvas.setAttribute("aria-busy", String(yes));
     };
     const redraw = () => {
       if (asked) return;
       asked = true;
+      busy(true);
       requestAnimationFrame(draw);
     };
 
@@ -660,7 +477,7 @@
       const nearest = new Map(), reach = reachPx / view.scale;
       for (let p = 0; p < net.count; p += 1) {
         const f = net.feature[p], b = 4 * p;
-        const slack = reach + (net.kind[p] === 1 ? widthPx(f, columns.kind[f], view.scale) / 2 / view.scale : 0);
+        const slack = reach + (net.kind[p] === 1 ? drawing.widthPx(f, view.scale) / 2 / view.scale : 0);
         if (!visible[f] || x < net.box[b] - slack || x > net.box[b + 2] + slack
           || y < net.box[b + 1] - slack || y > net.box[b + 3] + slack) continue;
         const distance = distanceTo(p, x, y);
@@ -721,9 +538,9 @@
       for (const [name, [da, en]] of Object.entries(data.titles)) {
         const value = columns[name][f];
         if (value === null || ["feature_class", "kind", "supply", "hazard", "owner_cvr"].includes(name)) continue;
-        const status = name === "status" && STATUSES.find(([key]) => key === value);
+        const status = name === "status" && statusOf(f);
         const before = name === "established" && value.startsWith("<") && value.slice(1);
-        row(list, both(da, en), status ? both(status[1], status[2])
+        row(list, both(da, en), status ? both(status.da, status.en)
           : before ? both(`før ${before}`, `before ${before}`) : shown(value, columns.owner_cvr[f]));
       }
       return list;
@@ -731,7 +548,7 @@
 
     const lerValues = (f) => {
       const list = element("dl", "ler");
-      for (const [name, value] of Object.entries(data.properties[f])) row(list, name, shown(value, columns.owner_cvr[f]));
+      for (const [name, value] of Object.entries(properties.of(f))) row(list, name, shown(value, columns.owner_cvr[f]));
       return list;
     };
 
@@ -753,9 +570,9 @@
 
     const showFeature = (f) => {
       selected = f;
-      const hazard = HAZARDS.find(([key]) => key === hazardOf(f)) ?? ["", hazardOf(f), hazardOf(f)];
+      const hazard = hazardClassOf(f);
       const kind = KINDS[columns.kind[f]] ?? [columns.kind[f], columns.kind[f]];
-      const supply = supplyOf(f);
+      const supply = isNote(f) ? { da: "", en: "", colour: "#303030" } : typeOf(f);
       const shut = element("button", "shut", "×");
       shut.type = "button";
       Object.assign(shut.dataset, { da: "Luk", en: "Close" });
@@ -764,10 +581,10 @@
       swatch.style.background = supply.colour;
       const head = element("div", "head", swatch, element("h3", "", columns.feature_class[f]), shut);
       const name = { "meget farlig": "very", farlig: "dangerous", "ikke farlig": "good" }[hazardOf(f)] ?? "care";
-      const chips = element("p", "", element("span", `chip ${name}`, both(hazard[1], hazard[2])), " ",
-        both(`${kind[0]} · ${supply.da}`, `${kind[1]} · ${supply.en}`));
+      const chips = element("p", "", element("span", `chip ${name}`, both(hazard.da, hazard.en)), " ",
+        both([kind[0], supply.da].filter(Boolean).join(" · "), [kind[1], supply.en].filter(Boolean).join(" · ")));
       card.replaceChildren(head, ...pager(f), chips, contactOf(f));
-      const caution = data.properties[f].sikkerhedshensyn;
+      const caution = properties.value(f, "sikkerhedshensyn");
       if (typeof caution === "string") card.append(element("p", "caution", caution));
       if (columns.drawing_method[f] === "forskudt" || columns.drawing_method[f] === "skematisk") {
         card.append(element("p", "caution", both("Tegnet forskudt eller skematisk: ligger ikke nøjagtigt her.",
@@ -820,12 +637,17 @@
 
     // ---------------------------------------------------------------- filters
 
+    const kindOf = (f) => `${columns.feature_class[f]}${columns.type[f] ? ` · ${columns.type[f]}` : ""}`;
+    const dangerFirst = [...HAZARDS.slice(0, -1).reverse(), HAZARDS.at(-1)];
+    const noted = { key: NOTES, da: "Tekst, mål og bilag", en: "Text, dimensions, documents" };
+    // name, Danish, English, value of a feature, known values in their order, whether it is folded away
     const DIMENSIONS = [
-      ["hazard", "Fareklasse", "Hazard", hazardOf, () => HAZARDS.map(([key, da, en]) => ({ key, da, en }))],
-      ["supply", "Forsyningsart", "Supply", (f) => supplyOf(f).key, () => [...supplies.values()]],
-      ["status", "Driftsstatus", "Status", statusOf, () => STATUSES.map(([key, da, en]) => ({ key, da, en }))],
+      ["hazard", "Fareklasse", "Hazard", (f) => hazardClassOf(f).key, () => dangerFirst],
+      ["type", "Forsyningsart", "Supply", (f) => (isNote(f) ? NOTES : typeOf(f).key), () => [...TYPES, noted]],
+      ["status", "Driftsstatus", "Status", (f) => statusOf(f).key, () => STATUSES],
       ["owner", "Ledningsejer", "Owner", (f) => columns.owner_cvr[f],
         () => [...owners.values()].map((owner) => ({ key: owner.cvr, da: owner.name, en: owner.name }))],
+      ["kind", "Type", "Type", kindOf, () => [], true],
     ];
     const off = new Map(DIMENSIONS.map(([name]) => [name, new Set()]));
 
@@ -858,30 +680,41 @@
       applyFilters();
     };
 
-    const symbol = (name, value) => {
-      if (name === "supply") {
-        const swatch = element("i", "swatch");
-        swatch.style.background = value.colour;
-        return [swatch];
-      }
-      const sign = { "under etablering": "dashed", "permanent ude af drift": "faded", "meget farlig": "triangle", farlig: "amber" }[value.key];
-      return sign ? [element("i", `sign ${sign}`)] : [];
+    const sampleOf = ({ symbol, form }) => {
+      const canvas = element("canvas", "sample");
+      canvas.setAttribute("aria-hidden", "true");
+      drawing.sample(canvas, symbol, form);
+      return canvas;
+    };
+
+    const { legend } = data.drawing;
+    const signOf = (name, key) => legend.find(({ of }) => of && of[0] === name && of[1] === key);
+
+    /** What else the drawing says: the signs that no filter has. */
+    const legendPart = () => {
+      const rows = legend.filter(({ of }) => !of).map((entry) =>
+        element("p", "sign", sampleOf(entry), element("span", "", both(entry.da, entry.en))));
+      const part = element("details", "signs", element("summary", "", both("Signaturer på kortet", "Signs on the map")), ...rows);
+      return rows.length ? [part] : [];
     };
 
     const setFilters = (open) => {
+      if (open && !byId("filters").childElementCount) buildFilters();
       byId("filters").hidden = !open;
       byId("filter").setAttribute("aria-expanded", String(open));
     };
 
     const buildFilters = () => {
       const panel = byId("filters");
-      for (const [name, da, en, valueOf, values] of DIMENSIONS) {
+      for (const [name, da, en, valueOf, values, folded] of DIMENSIONS) {
         const counts = new Map();
         for (let f = 0; f < featureCount; f += 1) counts.set(valueOf(f), (counts.get(valueOf(f)) ?? 0) + 1);
-        const known = values();
+        const known = [...values()];
         for (const key of counts.keys()) if (!known.some((value) => value.key === key)) known.push({ key, da: key, en: key });
-        const set = element("fieldset", "", element("legend", "", both(da, en)));
-        for (const value of known.filter(({ key }) => counts.has(key))) {
+        known.splice(0, known.length, ...known.filter(({ key }) => counts.has(key)));
+        if (folded) known.sort((a, b) => a.da.localeCompare(b.da, "da"));
+        const set = element("fieldset", "", ...(folded ? [] : [element("legend", "", both(da, en))]));
+        for (const value of known) {
           const box = element("input");
           box.type = "checkbox";
           box.checked = true;
@@ -889,11 +722,13 @@
             off.get(name)[box.checked ? "delete" : "add"](value.key);
             applyFilters();
           });
-          set.append(element("label", "", box, ...symbol(name, value), element("span", "", both(value.da, value.en)),
+          const sign = signOf(name, value.key);
+          set.append(element("label", "", box, ...(sign ? [sampleOf(sign)] : []), element("span", "", both(value.da, value.en)),
             element("small", "", String(counts.get(value.key)))));
         }
-        panel.append(set);
+        panel.append(folded ? element("details", "", element("summary", "", both(`${da} (${known.length})`, `${en} (${known.length})`)), set) : set);
       }
+      panel.append(...legendPart());
       const all = element("button", "", both("Vis alt", "Show all"));
       all.type = "button";
       all.addEventListener("click", resetFilters);
@@ -902,21 +737,56 @@
 
     // ---------------------------------------------------------------- search
 
-    const search = () => {
-      const wanted = byId("query").value.trim().toLocaleLowerCase(), list = byId("found"), results = [];
-      for (let f = 0; wanted && f < featureCount && results.length < 20; f += 1) {
-        const own = data.properties[f].id;
-        if (columns.gml_id[f].toLocaleLowerCase().includes(wanted)
-          || (typeof own === "string" && own.toLocaleLowerCase().includes(wanted))) results.push(f);
+    const holds = (value, word) => {
+      if (typeof value === "string") return value.toLocaleLowerCase().includes(word);
+      if (typeof value === "number") return String(value) === word;
+      return value !== null && typeof value === "object" && Object.values(value).some((one) => holds(one, word));
+    };
+
+    /** Mark the rows whose value in a column holds a word; each value is looked at once. */
+    const markColumn = ({ list, values, index }, rows, word, marked) => {
+      if (list) list.forEach((value, i) => { if (holds(value, word)) marked[rows ? rows[i] : i] = 1; });
+      else {
+        const found = values.map((value) => holds(value, word));
+        if (!found.includes(true)) return;
+        if (!index.length) (rows ?? marked).forEach((row, i) => { marked[rows ? row : i] = 1; });
+        index.forEach((at, i) => { if (found[at]) marked[rows ? rows[i] : i] = 1; });
       }
-      list.replaceChildren(...results.map((f) => {
-        const button = element("button", "", element("b", "", columns.gml_id[f]), element("small", "", ` ${columns.feature_class[f]}`));
+    };
+
+    /** Features that hold a word: in id, class, type, supply, owner, or any text of their attributes. */
+    const markWord = (word) => {
+      const marked = new Uint8Array(featureCount);
+      for (const name of ["gml_id", "feature_class", "type", "level"]) markColumn(data.columns[name], null, word, marked);
+      for (const { names, packed, rows } of properties.tables) names.forEach((_, i) => markColumn(packed[i], rows, word, marked));
+      const named = ({ da, en }) => holds(da, word) || holds(en, word);
+      const types = new Set(TYPES.filter(named).map(({ key }) => key));
+      const whose = new Set([...owners.values()].filter(({ cvr, name }) => holds(name, word) || cvr === word).map(({ cvr }) => cvr));
+      for (let f = 0; (types.size || whose.size) && f < featureCount; f += 1) {
+        if (whose.has(columns.owner_cvr[f]) || (!isNote(f) && types.has(typeOf(f).key))) marked[f] = 1;
+      }
+      return marked;
+    };
+
+    const MOST_FOUND = 20;
+    const search = () => {
+      const words = byId("query").value.trim().toLocaleLowerCase().split(/\s+/).filter(Boolean).slice(0, 6), list = byId("found");
+      const marks = words.map(markWord), results = [];
+      for (let f = 0; words.length && f < featureCount; f += 1) if (marks.every((marked) => marked[f])) results.push(f);
+      const exact = (f) => words.length === 1 && columns.gml_id[f].toLocaleLowerCase() === words[0];
+      results.sort((a, b) => exact(b) - exact(a) || RANK[hazardOf(b)] - RANK[hazardOf(a)] || a - b);
+      list.replaceChildren(...results.slice(0, MOST_FOUND).map((f) => {
+        const owner = owners.get(columns.owner_cvr[f]);
+        const button = element("button", "", element("b", "", kindOf(f)),
+          element("small", "", ` ${columns.gml_id[f]} · ${owner ? owner.name : columns.owner_cvr[f]}`));
         button.type = "button";
         button.addEventListener("click", () => { list.hidden = true; reveal(f); });
         return element("li", "", button);
       }));
-      if (wanted && !results.length) list.append(element("li", "", both("Intet fundet", "Nothing found")));
-      list.hidden = !wanted;
+      const more = results.length - MOST_FOUND;
+      if (more > 0) list.append(element("li", "", both(`… og ${more} flere`, `… and ${more} more`)));
+      if (words.length && !results.length) list.append(element("li", "", both("Intet fundet", "Nothing found")));
+      list.hidden = !words.length;
       return results;
     };
 
@@ -1047,6 +917,14 @@
       if (open) close();
       setFilters(open);
     });
+    press("sun", () => {
+      boost = boost === 1 ? SUNLIGHT : 1;
+      document.documentElement.classList.toggle("sun", boost !== 1);
+      byId("sun").setAttribute("aria-pressed", String(boost !== 1));
+      stale = true;
+      redraw();
+    });
+    byId("language").addEventListener("click", () => { stale = true; redraw(); });
     press("enlarge", () => {
       const large = byId("map").classList.toggle("large");
       byId("enlarge").setAttribute("aria-pressed", String(large));
@@ -1070,7 +948,6 @@
     }
 
     byId("stage").hidden = false;
-    buildFilters();
     translateAttributes();
     resize();
     showDig();

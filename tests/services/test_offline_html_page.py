@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +15,11 @@ import pytest
 import shapely
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from geoinfra.presentation.attributes import feature_attributes
 from geoinfra.presentation.offline_html import write_offline_html
+from geoinfra.presentation.resolve import Corridor, Stroke, resolve
+from geoinfra.presentation.style_set import load_style_set
+from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
 from geoinfra.utilities.model import Contact, FeatureRows
 
@@ -104,7 +109,7 @@ def opened(browser: Browser, page_file: Path, request: pytest.FixtureRequest) ->
 
 def drawn(page: Page) -> None:
     """Wait until what was asked for is on the canvas."""
-    page.wait_for_timeout(300)
+    page.wait_for_selector("#canvas[aria-busy='false']")
 
 
 def colours(page: Page) -> set[str]:
@@ -131,7 +136,7 @@ def centre(page: Page) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-GAS_COLOUR, WATER_COLOUR, TRIANGLE = "194,155,0", "29,108,208", "224,0,24"
+GAS_COLOUR, WATER_COLOUR, TRIANGLE = "138,106,0", "29,108,208", "192,4,20"
 
 
 def press_middle(page: Page) -> None:
@@ -176,7 +181,7 @@ def test_the_language_changes_everywhere(opened: Page) -> None:
     assert "Grav ikke endnu" in opened.locator(".verdict").inner_text()
     opened.click("#language")
     assert "Do not dig yet" in opened.locator(".verdict").inner_text()
-    assert opened.get_attribute("#query", "placeholder") == "Search id"
+    assert opened.get_attribute("#query", "placeholder") == "Search id, type, owner, text"
     assert opened.get_attribute("#fit", "aria-label") == "Show the dig area"
 
 
@@ -240,6 +245,167 @@ def test_drag_and_wheel_keep_the_place_under_the_pointer(opened: Page) -> None:
     assert "Gasledning" in opened.locator("#card").inner_text()
 
 
+def test_search_knows_type_owner_reference_and_any_text(opened: Page) -> None:
+    gas = "Gasledning · distributionsledning gas.1 · Byens Gas"
+    line, valve = "Vandledning v.1 · Byens Vand", "Vandkomponent · ventil k.1 · Byens Vand"
+    for wanted, found in (
+        ("ventil", [valve]),
+        ("byens gas", [gas]),
+        ("vand #K.1", [line]),
+        ("title='owned'", [gas]),
+        ("10000002", [line, valve]),
+        ("byens gas ventil", []),
+    ):
+        opened.fill("#query", wanted)
+        assert sorted(opened.locator("#found button").all_inner_texts()) == sorted(found)
+        assert opened.locator("#found li").count() == max(1, len(found))
+
+
+def test_types_can_be_filtered_and_the_legend_has_what_is_on_the_map(opened: Page) -> None:
+    opened.click("#filter")
+    panel = opened.locator("#filters")
+    panel.locator("details.signs summary").click()
+    signs = {text.strip() for text in panel.locator(".sign").all_inner_texts()}
+    assert {"Ventil", "Usikkerhed: nøjagtighed ikke oplyst"} <= signs
+    assert not any(text.startswith(("Kabelskab", "Uden ejer", "Spændingsniveau")) for text in signs)
+    panel.locator("details:not(.signs) summary").click()
+    panel.locator("details:not(.signs) label:has-text('Gasledning')").click()
+    drawn(opened)
+    assert GAS_COLOUR not in colours(opened)
+    opened.fill("#query", "gas.1")
+    opened.press("#query", "Enter")  # what a filter hides is shown again when it was searched for
+    assert panel.locator("input:not(:checked)").count() == 0
+
+
+def test_in_sunlight_lines_are_thicker(browser: Browser, page_file: Path) -> None:
+    page = recorded(browser, page_file)
+    plain = {stroke["width"] for stroke in strokes(page) if stroke["colour"] == "#8a6a00"}
+    page.click("#sun")
+    thick = {stroke["width"] for stroke in strokes(page) if stroke["colour"] == "#8a6a00"}
+    assert max(plain) > 8  # the corridor, which is as wide as before
+    assert sorted(thick)[0] == pytest.approx(sorted(plain)[0] * 1.5)
+    assert max(thick) == pytest.approx(max(plain))
+    page.context.close()
+
+
+# ------------------------------------------------------------------ what is drawn, against the resolver
+
+
+RECORDER = """
+(() => {
+    const starts = new WeakMap(), on = CanvasRenderingContext2D.prototype, log = window.drawnLog = [];
+    const move = Path2D.prototype.moveTo, stroke = on.stroke, image = on.drawImage;
+    Path2D.prototype.moveTo = function (x, y) {
+        if (!starts.has(this)) starts.set(this, []);
+        starts.get(this).push([x, y]);
+        move.call(this, x, y);
+    };
+    on.stroke = function (path) {
+        if (path instanceof Path2D) log.push({
+            starts: starts.get(path) ?? [], colour: this.strokeStyle, width: this.lineWidth,
+            dash: this.getLineDash(), cap: this.lineCap, opacity: this.globalAlpha, canvas: this.canvas });
+        return path ? stroke.call(this, path) : stroke.call(this);
+    };
+    on.drawImage = function (source, ...more) {
+        for (const one of log) if (one.canvas === source) one.laid ??= this.globalAlpha;
+        return image.call(this, source, ...more);
+    };
+})()
+"""
+
+
+def recorded(browser: Browser, path: Path) -> Page:
+    """Open a page whose canvas writes down what is stroked."""
+    page = browser.new_context(viewport=DESK).new_page()
+    page.add_init_script(RECORDER)
+    page.goto(path.as_uri())
+    page.wait_for_selector("#stage:not([hidden])")
+    drawn(page)
+    return page
+
+
+def strokes(page: Page) -> list[dict[str, Any]]:
+    """What a new drawing strokes: where lines start, and how; a veil counts as it is laid over."""
+    drawn(page)
+    page.evaluate("drawnLog.length = 0")
+    page.click("#fit")
+    drawn(page)
+    told: list[dict[str, Any]] = page.evaluate(
+        "drawnLog.filter(({starts}) => starts.some(([, y]) => y > 5)).map(({canvas, laid, ...one}) =>"
+        " ({...one, opacity: one.opacity * (canvas === document.getElementById('canvas') ? 1 : laid ?? 1)}))"
+    )
+    return told
+
+
+def small_sheet() -> FeatureBatch:
+    """One line below the other, 4 m apart: utilities, status, hazard, accuracy, method, containment."""
+    rows = FeatureRows(GAS)
+    plain = {"driftsstatus": "i drift", "fareklasse": "ikke farlig", "noejagtighedsklasse": "<= 0.50 m"}
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("Gasledning", {"fareklasse": "meget farlig"}),
+        ("Gasledning", {"driftsstatus": "permanent ude af drift"}),
+        (
+            "Vandledning",
+            {"driftsstatus": "under etablering", "udvendigDiameter": {"value": 400, "uom": "mm"}},
+        ),
+        ("Vandledning", {"indtegningsmetode": "skematisk"}),
+        ("Vandledning", {"vejledendeDybde": {"value": 900, "uom": "mm"}}),
+        ("Elledning", {"spaendingsniveau": {"value": 132, "uom": "kV"}, "fareklasse": "farlig"}),
+        ("Elledning", {"noejagtighedsklasse": "> 2.00 m"}),
+        ("Telekommunikationsledning", {"liggerILedning": True}),
+        ("Telekommunikationsledning", {"indtegningsmetode": "forskudt"}),
+        ("Foeringsroer", {"indeholderLedninger": True}),
+        ("Afloebsledning", {"udvendigDiameter": {"value": 1200, "uom": "mm"}}),
+        ("Olieledning", {"ejerskabsforhold": "uden ejer"}),
+        ("LedningUkendtForsyningsart", {}),
+    ]
+    for number, (name, own) in enumerate(kinds):
+        course = shapely.LineString([(E, N - 4 * number), (E + 50, N - 4 * number)])
+        rows.add(name, f"l.{number}", {**plain, **own}, course)
+    return rows.batch()
+
+
+def test_each_feature_is_stroked_as_the_resolver_says(browser: Browser, tmp_path: Path) -> None:
+    batch, style_set, spacing_m = small_sheet(), load_style_set(), 4
+    area = shapely.box(E - 10, N - 75, E + 60, N + 25)
+    info = EnquiryInfo("2026-000018", shapely.to_wkb(area), date(2026, 12, 1), date(2099, 1, 1), ("6",))
+    with (tmp_path / "sheet.html").open("wb") as target:
+        write_offline_html(target, info, [], [batch])
+    page = recorded(browser, tmp_path / "sheet.html")
+    told = defaultdict(list)
+    for stroke in strokes(page):
+        for _, y in stroke["starts"]:
+            told[round(y, 1)].append(stroke)
+    page.context.close()
+    heights = sorted(told)
+    assert len(heights) == len(batch)
+    pixels_a_metre = (heights[-1] - heights[0]) / (spacing_m * (len(batch) - 1))
+    denominator = 1000 / (pixels_a_metre * style_set.pixel_mm)
+    assert style_set.band(denominator).key == "plan"
+    seen = 0
+    for row, height in enumerate(heights):
+        attributes = feature_attributes(batch, row, (*style_set.attributes, "width_mm"))
+        symbol = resolve(style_set, attributes, denominator)
+        expected = [
+            (layer.colour, 2 * layer.half_width_m * pixels_a_metre, [], "round", layer.opacity)
+            if isinstance(layer, Corridor)
+            else (layer.colour, layer.width_px, list(layer.dash_px), layer.cap, layer.opacity)
+            for layer in symbol.layers
+            if isinstance(layer, Corridor | Stroke)
+        ]
+        found = [
+            (one["colour"], one["width"], one["dash"], one["cap"], one["opacity"]) for one in told[height]
+        ]
+        assert [one[0] for one in found] == [one[0] for one in expected]  # colours, bottom to top
+        for one, other in zip(found, expected, strict=True):
+            assert one[1] == pytest.approx(other[1], rel=1e-3)
+            assert one[2] == pytest.approx(other[2], abs=1e-3)
+            assert one[3] == other[3]
+            assert one[4] == pytest.approx(other[4], abs=0.005)
+            seen += 1
+    assert seen == 50
+
+
 @pytest.mark.parametrize("place", [(11.95, 54.83), (8.1, 57.0), (15.15, 55.1)])
 def test_own_position_agrees_with_proj(browser: Browser, page_file: Path, place: tuple[float, float]) -> None:
     longitude, latitude = place
@@ -251,7 +417,7 @@ def test_own_position_agrees_with_proj(browser: Browser, page_file: Path, place:
     page = context.new_page()
     page.goto(page_file.as_uri())
     page.click("#locate")
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('E ')")
+    page.wait_for_selector("#status:has-text('E ')")
     east, north, accuracy = page.locator("#status").inner_text().replace(",", ".").split(" · ")
     expected = pyproj.Transformer.from_crs(4258, 25832, always_xy=True).transform(longitude, latitude)
     assert float(east[2:]) == pytest.approx(expected[0], abs=0.006)

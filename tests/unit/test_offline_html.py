@@ -91,6 +91,26 @@ def payload(html: bytes) -> dict[str, Any]:
     return dict(orjson.loads(zlib.decompress(base64.b64decode(found))))
 
 
+def column(packed: dict[str, Any], rows: int) -> list[Any]:
+    """Values of a packed column."""
+    if "list" in packed:
+        return list(packed["list"])
+    return [packed["values"][place] for place in packed["index"]] or packed["values"] * rows
+
+
+def properties(held: dict[str, Any]) -> list[dict[str, Any]]:
+    """LER attributes of each row."""
+    tables = []
+    for number, table in enumerate(held["properties"]["tables"]):
+        rows = held["properties"]["table"].count(number)
+        values = (column(one, rows) for one in table["columns"])
+        tables.append(zip(*values, strict=True) if table["names"] else iter([()] * rows))
+    names = [table["names"] for table in held["properties"]["tables"]]
+    return [
+        dict(zip(names[number], next(tables[number]), strict=True)) for number in held["properties"]["table"]
+    ]
+
+
 def danish(html: bytes, css_id: str) -> str:
     section = lxml.html.fromstring(html.decode()).get_element_by_id(css_id)
     for english in section.xpath(".//*[@lang='en']"):
@@ -117,10 +137,33 @@ def test_coordinates_come_back_to_the_centimetre_and_holes_stay_rings() -> None:
 
 
 def test_payload_holds_every_public_attribute_and_no_exchange_fragment() -> None:
-    held = payload(page())
-    assert held["columns"]["gml_id"] == ["gas.0", "gas.1", "gas.2", "v.1", "v.2", "k.1", "k.2"]
-    assert held["properties"][0]["sikkerhedshensyn"] == "Ring før du graver."
+    held, rows = payload(page()), batches()
+    given = {name: [value for batch in rows for value in batch.columns[name]] for name in held["columns"]}
+    assert {name: column(packed, 7) for name, packed in held["columns"].items()} == given
+    assert given["gml_id"] == ["gas.0", "gas.1", "gas.2", "v.1", "v.2", "k.1", "k.2"]
+    expected = [orjson.loads(text) for batch in rows for text in batch.columns["properties"]]
+    assert properties(held) == expected
+    assert expected[0]["sikkerhedshensyn"] == "Ring før du graver."
     assert "gml" not in held["columns"]
+
+
+def test_values_that_only_python_takes_for_equal_stay_apart() -> None:
+    texts = [
+        '{"antal":1}',
+        '{"antal":true}',
+        '{"antal":1.0}',
+        '{"antal":"1"}',
+        '{"antal":null}',
+        "{}",
+        '{"b":2}',
+    ]
+    rows = FeatureRows(WATER)
+    for number in range(len(texts)):
+        rows.add("Vandkomponent", f"k.{number}", {"type": "ventil"}, shapely.Point(E, N))
+    batch = rows.batch()
+    batch.columns["properties"][:] = texts
+    told = properties(payload(page(rows=[batch])))
+    assert list(map(repr, told)) == [repr(orjson.loads(text)) for text in texts]
 
 
 def test_hazards_are_counted_and_named_with_their_owner() -> None:
@@ -189,7 +232,7 @@ def test_hostile_texts_stay_texts() -> None:
     links = [link.get("href") for link in document.xpath("//a")]
     assert not [href for href in links if "javascript" in href or "alert" in href]
     assert HOSTILE in document.get_element_by_id("danger").text_content()
-    assert payload(html)["properties"][0]["sikkerhedshensyn"] == HOSTILE
+    assert properties(payload(html))[0]["sikkerhedshensyn"] == HOSTILE
 
 
 def test_policy_admits_exactly_the_script_and_style_of_the_page() -> None:
