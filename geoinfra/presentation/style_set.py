@@ -269,6 +269,10 @@ class StyleSet:
         Name -> colour of the grounds on which the drawing must be read.
     dimensions
         Without the scale; ``type`` and ``form`` are always among them.
+    dimension_names
+        Dimension -> its name in Danish and English.
+    legend
+        Dimension -> class of a plain feature, from which the legend starts.
     symbols
         Version of the point symbols, empty when only circles are drawn.
     labels
@@ -291,6 +295,8 @@ class StyleSet:
     scales: tuple[ScaleBand, ...]
     dimensions: Mapping[str, Dimension]
     parts: tuple[Part, ...]
+    dimension_names: Mapping[str, tuple[str, str]]
+    legend: Mapping[str, str]
     symbols: str
     labels: Mapping[str, Any]
     dxf: Mapping[str, Any]
@@ -475,6 +481,11 @@ class _Reader:
             scales=self._scales,
             dimensions=self._dimensions,
             parts=self._parts(),
+            dimension_names={
+                key: (entry["da"], entry["en"])
+                for key, entry in self._documents["dimensions"]["dimensions"].items()
+            },
+            legend=self._legend(head.get("legend", {})),
             symbols=head.get("symbols", ""),
             labels=self._documents["labels"].get("labels", {}),
             dxf=self._documents["dxf"],
@@ -495,6 +506,11 @@ class _Reader:
         for needed in ("type", "form"):
             if needed not in self._dimensions:
                 raise ValueError(f"the dimension '{needed}' is missing")
+
+    def _legend(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        for name, key in given.items():
+            self._dimensions[name].row(key)
+        return dict(given)
 
     def _parts(self) -> tuple[Part, ...]:
         made = []
