@@ -95,12 +95,12 @@ def serve(context: typer.Context) -> None:
 @app.command()
 def worker(context: typer.Context) -> None:
     """Run the worker: makes packages, tells events, does all else that must not hold up an answer."""
-    from geoinfra.flows.enquiry_retention import wait_for_night
     from geoinfra.flows.handlers import HANDLERS
+    from geoinfra.flows.nightly import FORGET_TECHNICAL, NIGHTLY, wait_for_night
     from geoinfra.flows.notices import SEND_NOTICE
     from geoinfra.flows.sandbox import declare_sandbox
     from geoinfra.flows.subscribers import SUBSCRIBERS
-    from geoinfra.flows.technical_retention import FORGET_TECHNICAL, TechnicalRetention
+    from geoinfra.flows.technical_retention import TechnicalRetention
     from geoinfra.storage import open_store
     from geoinfra.storage.jobs import Worker
     from geoinfra.storage.outbox import Dispatcher
@@ -121,8 +121,8 @@ def worker(context: typer.Context) -> None:
     if settings.sandbox:
         declare_sandbox(store)
     retention = TechnicalRetention(settings.keep_technical_days)
-    retention.wait_for_next(store)
-    wait_for_night(store)
+    for kind in NIGHTLY:
+        wait_for_night(store, kind)
     store.sweep()  # discarded deliveries, and what a crash left
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}

@@ -12,27 +12,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import shapely
 import sqlalchemy as sa
 
-from geoinfra.access import Access, Role
 from geoinfra.flows.enquiry_records import load_enquiry, request_row
+from geoinfra.flows.nightly import FORGET_ENQUIRIES, NIGHT_WATCH, wait_for_night
 from geoinfra.flows.package_jobs import lock_enquiry
-from geoinfra.storage import Store, jobs, schema
+from geoinfra.storage import Store, schema
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import Transaction, now
 from geoinfra.utilities.enquiry import EnquiryContact, EnquiryRequest
 from geoinfra.utilities.filing import ANONYMOUS, anonymised, filing_of, retention
 from geoinfra.utilities.legal_clock import DENMARK, law
 
-__all__ = ["FORGET_ENQUIRIES", "Forgotten", "forget_enquiries", "forget_old_enquiries", "wait_for_night"]
+__all__ = ["Forgotten", "forget_enquiries", "forget_old_enquiries"]
 
-FORGET_ENQUIRIES = "forget-enquiries"
-_SYSTEM = Access("system:retention", None, frozenset({Role.ADMIN}))
-_HOUR_UTC = 2  # night in Denmark
 _AT_ONCE = 200
 _LEAP_DAYS = 4
 _NOBODY = json.dumps(EnquiryContact(ANONYMOUS).to_json())
@@ -51,20 +48,9 @@ class Forgotten:
         return {"anonymised": [*self.anonymised], "erased": [*self.erased]}
 
 
-def wait_for_night(store: Store) -> None:
-    """Enqueue the job of the coming night; it is there once, however often this is called."""
-    moment = datetime.now(UTC)
-    at = moment.replace(hour=_HOUR_UTC, minute=0, second=0, microsecond=0)
-    at += timedelta(days=1) if at <= moment else timedelta()
-    with store.begin() as tx:
-        key = f"{FORGET_ENQUIRIES}:{at.date().isoformat()}"
-        jobs.enqueue(tx, FORGET_ENQUIRIES, {}, _SYSTEM, key=key, run_after=at)
-        tx.commit()
-
-
 def forget_enquiries(store: Store, context: JobContext) -> dict[str, int]:
     """Forget what is due tonight; return how much it was."""
-    wait_for_night(store)
+    wait_for_night(store, FORGET_ENQUIRIES)
     done = forget_old_enquiries(store, progress=lambda number: context.progress(0.0, number))
     return {"anonymised": len(done.anonymised), "erased": len(done.erased)}
 
@@ -148,7 +134,7 @@ def _forget(store: Store, number: str, request: EnquiryRequest, *, erase: bool) 
         tx.execute(sa.delete(schema.grants).where(schema.grants.c.enquiry == number))
         _forget_answers(tx, number, erase=erase)
         tx.commit()
-    store.audit.append("enquiry.erased" if erase else "enquiry.anonymised", _SYSTEM, number, {})
+    store.audit.append("enquiry.erased" if erase else "enquiry.anonymised", NIGHT_WATCH, number, {})
 
 
 def _forget_answers(tx: Transaction, number: str, *, erase: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from geoinfra.flows.enquiry_retention import FORGET_ENQUIRIES, forget_enquiries
+from geoinfra.flows.enquiry_retention import forget_enquiries
+from geoinfra.flows.nightly import FORGET_ENQUIRIES
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
 from geoinfra.flows.packages import build_package
 from geoinfra.flows.reminders import REMIND, remind

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict
-from geoinfra.storage import Store, schema
-from geoinfra.storage.records import Transaction, now
+from geoinfra.flows.nightly import NIGHTLY
+from geoinfra.storage import Store, outbox, schema
+from geoinfra.storage.records import Transaction
 from geoinfra.utilities.sandbox import NUMBER_PREFIX
 
 __all__ = [
@@ -139,7 +140,8 @@ def reset(store: Store) -> dict[str, int]:
     """Restore the initial state, beside running processes too; return how many rows each table lost.
 
     Enquiries, answers, packages, damages, channels and everything else that came since are gone, and numbers
-    begin anew. Signing keys and the audit log stay, and so does the mark.
+    begin anew. Signing keys, the audit log and the jobs of the night stay, and so does the mark. Numbers of
+    events go on, and who reads the feed of events from before is told of the gap.
 
     Raises
     ------
@@ -174,13 +176,12 @@ def _empty(store: Store, tx: Transaction) -> dict[str, int]:
     doomed = [table for table in reversed(schema.metadata.sorted_tables) if table.name not in _LASTING]
     _keep_others_out(store, tx, doomed)
     for table in doomed:
-        lost[table.name] = tx.execute(sa.delete(table)).rowcount
-    counters, outbox = schema.counters, schema.outbox
-    tx.execute(sa.delete(counters).where(counters.c.name.like("enquiry:%")))
-    newest = sa.select(sa.func.max(outbox.c.event_id)).scalar_subquery()
-    told = {"event": "channel.tested", "subject": _MARK, "payload": "{}", "delivered_at": now()}
-    tx.execute(sa.delete(outbox).where(outbox.c.event_id < newest))
-    tx.execute(sa.update(outbox).values(**told))  # one stays, so that numbers of events go on
+        rows = sa.delete(table)
+        if table is schema.jobs:
+            rows = rows.where(table.c.kind.not_in(NIGHTLY))
+        lost[table.name] = tx.execute(rows).rowcount
+    tx.execute(sa.delete(schema.counters).where(schema.counters.c.name.like("enquiry:%")))
+    outbox.forget_all(tx, _MARK)
     return lost
 
 

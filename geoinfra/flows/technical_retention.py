@@ -11,23 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from geoinfra.access import Access
 from geoinfra.errors import InvalidInput
 from geoinfra.flows.ler_exchange import forget_old_exchanges
+from geoinfra.flows.nightly import FORGET_TECHNICAL, wait_for_night
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
 from geoinfra.storage import Store, channels, jobs, outbox
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import Transaction
 
-__all__ = ["FORGET_TECHNICAL", "LEAST_DAYS", "TechnicalRetention"]
+__all__ = ["LEAST_DAYS", "TechnicalRetention"]
 
-FORGET_TECHNICAL = "forget-technical-records"
 LEAST_DAYS = 30
 """Shorter than this no record is kept: calls may be repeated, and packages fetched, for about a month."""
 
-_HOUR_UTC = 1  # night in Denmark
 _AT_ONCE = 500  # rows of one transaction
-_SYSTEM = Access("system:retention")
 
 type _Forget = Callable[[Transaction], int]
 
@@ -51,19 +48,9 @@ class TechnicalRetention:
             raise InvalidInput(f"Technical records are kept for {LEAST_DAYS} days at least.")
         self._days = days
 
-    def wait_for_next(self, store: Store) -> None:
-        """Enqueue the job of the coming night; it is there once, however often this is called."""
-        moment = datetime.now(UTC)
-        at = moment.replace(hour=_HOUR_UTC, minute=0, second=0, microsecond=0)
-        at += timedelta(days=1) if at <= moment else timedelta()
-        with store.begin() as tx:
-            key = f"{FORGET_TECHNICAL}:{at.date().isoformat()}"
-            jobs.enqueue(tx, FORGET_TECHNICAL, {}, _SYSTEM, key=key, run_after=at)
-            tx.commit()
-
     def __call__(self, store: Store, context: JobContext) -> dict[str, int]:
         """Remove what is old; return how many rows of each kind."""
-        self.wait_for_next(store)
+        wait_for_night(store, FORGET_TECHNICAL)
         before = datetime.now(UTC) - timedelta(days=self._days)
         kinds: dict[str, _Forget] = {
             "notices": lambda tx: channels.forget_notices(tx, before, _AT_ONCE),

@@ -382,10 +382,10 @@ def test_forgetting_that_was_cut_off_is_finished_the_next_time(
 
 
 def test_the_nightly_job_runs_once_a_night_and_asks_for_the_next(world: Store) -> None:
-    from geoinfra.flows.enquiry_retention import FORGET_ENQUIRIES, wait_for_night
+    from geoinfra.flows.nightly import FORGET_ENQUIRIES, wait_for_night
 
     for _ in range(3):
-        wait_for_night(world)
+        wait_for_night(world, FORGET_ENQUIRIES)
     table = schema.jobs.c
     with world.begin() as tx:
         mine = table.kind == FORGET_ENQUIRIES

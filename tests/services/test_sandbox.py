@@ -18,6 +18,7 @@ from geoinfra.errors import Conflict
 from geoinfra.flows import damages, sandbox
 from geoinfra.flows.answers import store_answer
 from geoinfra.flows.enquiries import enquiry, file_enquiry
+from geoinfra.flows.nightly import NIGHTLY, wait_for_night
 from geoinfra.storage import Store, schema
 from geoinfra.utilities.formats.document import open_document
 from geoinfra.utilities.formats.package_seal import verify_package
@@ -179,7 +180,7 @@ def test_a_reset_needs_a_kept_state(store: Store) -> None:
 
 
 def test_events_of_before_a_reset_are_not_seen_and_numbers_go_on(environment: Store) -> None:
-    from geoinfra.storage.outbox import events_after, settled_event
+    from geoinfra.storage.outbox import events_after, forgotten_event, settled_event
 
     filed_by(environment, digger(environment))
     newest = settled_event(environment.records)
@@ -190,6 +191,18 @@ def test_events_of_before_a_reset_are_not_seen_and_numbers_go_on(environment: St
         later = events_after(connection, 0, 2**31 - 1, 1000)
     assert all(one.event_id > newest for one in later if one.event != "channel.tested")
     assert [one.event for one in later if one.event_id == newest] == ["channel.tested"]
+    with environment.read() as connection:
+        assert forgotten_event(connection) == newest  # a reader from before is told of the gap
+
+
+def test_the_jobs_of_the_night_outlast_a_reset(environment: Store) -> None:
+    for kind in NIGHTLY:
+        wait_for_night(environment, kind)
+    filed_by(environment, digger(environment))
+    sandbox.reset(environment)
+    with environment.read() as connection:
+        left = connection.execute(sa.select(schema.jobs.c.kind, schema.jobs.c.state)).all()
+    assert sorted(left) == sorted((kind, "queued") for kind in NIGHTLY)
 
 
 def test_numbers_of_ler_lead_to_marked_numbers() -> None:

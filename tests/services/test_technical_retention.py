@@ -13,8 +13,9 @@ from notice_world import DIGGER, NUMBER, OWNER_A, add_channel, dispatch, fill, h
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput
+from geoinfra.flows.nightly import FORGET_TECHNICAL, wait_for_night
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
-from geoinfra.flows.technical_retention import FORGET_TECHNICAL, TechnicalRetention
+from geoinfra.flows.technical_retention import TechnicalRetention
 from geoinfra.storage import Store, jobs, schema
 from geoinfra.storage.jobs import Worker
 from geoinfra.storage.outbox import events_after, get_event
@@ -41,7 +42,7 @@ def change(store: Store, table: sa.Table, *where: Any, **values: Any) -> None:
 def tidy(store: Store) -> dict[str, int]:
     """Let the job of the night run now; return what it told."""
     retention = TechnicalRetention(DAYS)
-    retention.wait_for_next(store)
+    wait_for_night(store, FORGET_TECHNICAL)
     table = schema.jobs
     waiting = table.c.kind == FORGET_TECHNICAL, table.c.state == "queued"
     with store.read() as connection:
@@ -151,7 +152,7 @@ def test_calls_go_when_their_answer_need_not_be_repeated(world: Store) -> None:
 
 def test_each_night_has_one_job_and_the_next_follows(world: Store) -> None:
     for _ in range(3):
-        TechnicalRetention(DAYS).wait_for_next(world)
+        wait_for_night(world, FORGET_TECHNICAL)
     table = schema.jobs
     query = sa.select(table.c.run_after, table.c.state).where(table.c.kind == FORGET_TECHNICAL)
     with world.read() as connection:
