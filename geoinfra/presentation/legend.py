@@ -274,6 +274,7 @@ def legend_png(
     return bytes(
         resvg_py.svg_to_bytes(
             svg_string=svg,
+            dpi=96,
             zoom=pixels_a_mm * 25.4 / 96,
             skip_system_fonts=True,
             font_files=[str(folder / f"SourceSansPro-{cut}.ttf") for cut in ("Regular", "Semibold")],

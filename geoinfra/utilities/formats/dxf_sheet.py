@@ -1,6 +1,6 @@
 """The parts of a DXF that stand around its entities: header, layers, line types. Made with ezdxf.
 
-Names, line types and weights are data: ``standards/presentation/geoinfra/0.1.0/dxf.json``.
+Names, colours, line types and weights are data: the style set ``standards/presentation/geoinfra/1.0.0``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,39 @@ _DESCRIPTION_LENGTH = 120
 
 @lru_cache(maxsize=1)
 def drawing_rules() -> Mapping[str, Any]:
-    """Return the rules of the drawing with the colour of each supply; read once a process."""
-    folder = standards_path("presentation", "geoinfra", "0.1.0")
-    rules = orjson.loads((folder / "dxf.json").read_bytes())
-    supplies = orjson.loads((folder / "supply.json").read_bytes())["supplies"]
-    rules["colours"] = {supply["key"]: int(supply["colour"][1:], 16) for supply in supplies}
-    rules["names"] = {supply["key"]: f"{supply['da']} / {supply['en']}" for supply in supplies}
-    return rules  # type: ignore[no-any-return]
+    """Return the rules of the drawing by the values of LER; read once a process."""
+    folder = standards_path("presentation", "geoinfra", "1.0.0")
+    files = {name: orjson.loads((folder / f"{name}.json").read_bytes()) for name in _FILES}
+    rules: dict[str, Any] = files["dxf"]
+    types = {_asked(row, "supply", "unknown"): row for row in files["types"]["types"]}
+    rules["supplies"] = {supply: row["layer"] for supply, row in types.items()}
+    rules["colours"] = {supply: int(row["colour"][1:], 16) for supply, row in types.items()}
+    rules["names"] = {supply: f"{row['da']} / {row['en']}" for supply, row in types.items()}
+    dimensions = files["dimensions"]["dimensions"]
+    linetypes = rules["linetypes"]
+    rules["statuses"] = {
+        _asked(row, "status", ""): {
+            "suffix": rules["suffixes"][row["key"]],
+            "linetype": linetypes[row["key"]]["name"] if row["key"] in linetypes else "Continuous",
+            "text": f"{row['da'].lower()} / {row['en'].lower()}",
+        }
+        for row in dimensions["status"]["classes"]
+    }
+    rules["weights_mm"] = {
+        _asked(row, "hazard", ""): rules["weights_mm"][row["key"]]
+        for row in dimensions["hazard"]["classes"]
+        if row["key"] in rules["weights_mm"]
+    }
+    rules["linetypes"] = {line["name"]: line for line in linetypes.values()}
+    return rules
+
+
+_FILES: Final = ("dxf", "types", "dimensions")
+
+
+def _asked(row: Mapping[str, Any], attribute: str, otherwise: str) -> str:
+    """Return the value that a class asks of an attribute."""
+    return otherwise if row.get("otherwise") else str(row["when"][attribute])
 
 
 def subject_of(text: str) -> str:
