@@ -142,20 +142,76 @@ def deliver_command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="LER answer: GML or zip.")],
     owner: Cvr,
+    review: Annotated[
+        bool, typer.Option("--review", help="Do not publish it: it waits for its owner.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Check an owner's delivery and make it the published version of his lines."""
     from geoinfra.flows.deliveries import deliver
 
-    access = Access("system:cli", owner, frozenset({Role.OWNER}))
+    access = _as_owner(owner)
     with context.obj.open() as store, progress_rows("Reading") as progress:
-        done = deliver(store, access, file, owner, progress=progress)
-        store.audit.append("delivery.published", access, done.delivery_id, {"features": done.features})
+        done = deliver(store, access, file, owner, review=review, progress=progress)
+        action = "delivery.published" if done.published else "delivery.staged"
+        store.audit.append(action, access, done.delivery_id, {"features": done.features})
     if as_json:
         out.print_json(data=done.to_json())
         return
     show_report(done.report)
+    what = "Published" if done.published else "Not published yet:"
+    out.print(f"{what} delivery {done.delivery_id} of {owner}: {done.features:,} features.")
+    if not done.published:
+        err.print("Publish it: ", end="")
+        command = f"geoinfra utilities publish-delivery {done.delivery_id} --owner {owner}"
+        err.print(command, markup=False, highlight=False, soft_wrap=True)
+
+
+@utilities.command("deliveries")
+def deliveries_command(
+    context: typer.Context,
+    owner: Cvr,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List an owner's deliveries, newest first: which waits, which enquiries are answered from."""
+    from geoinfra.flows.deliveries import list_deliveries
+
+    with context.obj.open() as store:
+        found = list_deliveries(store, _as_owner(owner))
+    if as_json:
+        out.print_json(data=[one.to_json() for one in found])
+        return
+    for one in found:
+        checked = ", ".join(f"{one.report[kind]} {kind}" for kind in ("errors", "warnings") if one.report)
+        line = f"{one.delivery_id}  {one.state:<8} {one.created_at}  {one.features:>9,} features  {checked}"
+        out.print(line.rstrip(), highlight=False, soft_wrap=True)
+
+
+Delivery = Annotated[str, typer.Argument(help="Identifier of a delivery that waits.")]
+
+
+@utilities.command("publish-delivery")
+def publish_delivery_command(context: typer.Context, delivery: Delivery, owner: Cvr) -> None:
+    """Publish a delivery that waited for its owner's review."""
+    from geoinfra.flows.deliveries import publish_reviewed
+
+    with context.obj.open() as store:
+        done = publish_reviewed(store, _as_owner(owner), delivery)
     out.print(f"Published delivery {done.delivery_id} of {owner}: {done.features:,} features.")
+
+
+@utilities.command("discard-delivery")
+def discard_delivery_command(context: typer.Context, delivery: Delivery, owner: Cvr) -> None:
+    """Forget a delivery that waited for its owner's review."""
+    from geoinfra.flows.deliveries import discard_reviewed
+
+    with context.obj.open() as store:
+        discard_reviewed(store, _as_owner(owner), delivery)
+    out.print("The delivery is discarded.")
+
+
+def _as_owner(cvr: str) -> Access:
+    return Access("system:cli", cvr, frozenset({Role.OWNER}))
 
 
 @utilities.command("enquire")
@@ -175,8 +231,9 @@ def enquire_command(
     """File a dig enquiry and write its package, all on this machine."""
     from geoinfra.flows.enquiries import file_enquiry
     from geoinfra.flows.projects import whole
+    from geoinfra.utilities.legal_clock import DENMARK
 
-    today = datetime.now(UTC).date()
+    today = datetime.now(DENMARK).date()
     document = {
         "area": json.loads(area.read_text("utf-8")),
         "crs": crs,

@@ -285,6 +285,15 @@ def test_the_command_line_does_the_same(tmp_path: Path) -> None:
     lines = tmp_path / "svar.gml"
     lines.write_bytes(svar(A, ["el.1"]).getvalue())
     run("utilities", "deliver", str(lines), "--owner", A)
+    assert "Not published yet" in run("utilities", "deliver", str(lines), "--owner", A, "--review")
+    run("utilities", "deliver", str(lines), "--owner", A, "--review")
+    dropped, waits, current = json.loads(run("utilities", "deliveries", "--owner", A, "--json"))
+    assert [one["state"] for one in (dropped, waits, current)] == ["review", "review", "current"]
+    assert "discarded" in run("utilities", "discard-delivery", dropped["delivery_id"], "--owner", A)
+    assert "Published" in run("utilities", "publish-delivery", waits["delivery_id"], "--owner", A)
+    run("utilities", "publish-delivery", waits["delivery_id"], "--owner", A, code=1)
+    listed = [line.split()[1] for line in run("utilities", "deliveries", "--owner", A).splitlines()]
+    assert listed == ["current", "earlier"]
     assert "All 1 features lie inside" in run("owner", "areas", "coverage", A)
     assert "retired" in run("owner", "areas", "retire", A, "2")
     assert json.loads(run("owner", "areas", "coverage", A, "--live", "--json", code=1))["outside"] == 1
