@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.organisations import get_organisation
 from geoinfra.utilities.dig_area import MAX_AREA_M2
+from geoinfra.utilities.legal_clock import DENMARK
 from services.catalogue import Present, PresentCatalogue, may_know_granted
 from services.security import CSRF_COOKIE, SESSION_COOKIE, Security
 from services.settings import Settings
@@ -172,7 +173,7 @@ def _describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        services.enquiries.describe(document, datetime.now(UTC).date())
+        services.enquiries.describe(document, datetime.now(DENMARK).date())
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

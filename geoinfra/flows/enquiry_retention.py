@@ -133,8 +133,8 @@ def _forget(store: Store, number: str, request: EnquiryRequest, *, erase: bool) 
         tx.execute(sa.update(made).where(made.c.enquiry == number).values(manifest="{}"))
         tx.execute(sa.delete(schema.grants).where(schema.grants.c.enquiry == number))
         _forget_answers(tx, number, erase=erase)
+        store.audit.record(tx, "enquiry.erased" if erase else "enquiry.anonymised", NIGHT_WATCH, number, {})
         tx.commit()
-    store.audit.append("enquiry.erased" if erase else "enquiry.anonymised", NIGHT_WATCH, number, {})
 
 
 def _forget_answers(tx: Transaction, number: str, *, erase: bool) -> None:

@@ -20,7 +20,7 @@ from geoinfra import crs
 from geoinfra.errors import InvalidInput
 from geoinfra.utilities import areas
 from geoinfra.utilities.dig_area import MAX_AREA_M2, polygons_from_geojson, require_area
-from geoinfra.utilities.legal_clock import law
+from geoinfra.utilities.legal_clock import DENMARK, law
 
 __all__ = [
     "DEFAULT_FORMATS",
@@ -326,7 +326,7 @@ class EnquiryRequest:
         if not isinstance(period, Mapping):
             raise _invalid("period", 'Give the period as {"from": "2026-12-01", "to": "2026-12-20"}.')
         start, end = _day(period, "from"), _day(period, "to")
-        _require_period(start, end, today or datetime.now(UTC).date())
+        _require_period(start, end, today or datetime.now(DENMARK).date())
         methods, other = _methods(document)
         return cls(
             polygon,

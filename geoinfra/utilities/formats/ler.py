@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +24,7 @@ from geoinfra.utilities.formats.intake import Intake, Limits, local_name, root_a
 from geoinfra.utilities.formats.ler_read import Answer, ElementReader, Keep, RuleFactory, parse_datetime
 from geoinfra.utilities.formats.ler_write import write_answer
 from geoinfra.utilities.formats.package import PACKAGE_ROOT, answer_of
+from geoinfra.utilities.legal_clock import DENMARK
 from geoinfra.utilities.model import AnswerHeader, Contact, ResponseType, require_cvr
 
 __all__ = ["Answer", "Limits", "RuleFactory", "read_answer", "write_answer"]
@@ -328,7 +329,7 @@ def _check_header(header: AnswerHeader, report: Report, weight: Severity) -> Non
             "id",
             header.answer_id,
         )
-    if header.valid_to is not None and header.valid_to < datetime.now(UTC).date():
+    if header.valid_to is not None and header.valid_to < datetime.now(DENMARK).date():
         note(
             "LER-EXPIRED",
             Severity.INFO,
