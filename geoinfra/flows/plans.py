@@ -33,7 +33,7 @@ _MOST_MANIFEST_BYTES: Final = 32 * 1024 * 1024
 
 def stored_background(store: Store, area: shapely.Geometry) -> Background:
     """Return the open layers of the store around a dig area; layers that it does not have are left out."""
-    min_e, min_n, max_e, max_n = area.bounds
+    min_e, min_n, max_e, max_n = shapely.bounds(area).tolist()
     around = (min_e - _AROUND_M, min_n - _AROUND_M, max_e + _AROUND_M, max_n + _AROUND_M)
     layers: dict[str, list[FeatureBatch]] = {}
     for name in BACKGROUND_LAYERS:

@@ -138,7 +138,8 @@ def _covered(
     inner = np.ones(len(xy) - 1, dtype=bool)
     inner[ends[:-1]] = False
     first, last = xy[:-1][inner], xy[1:][inner]
-    box, segment = shapely.STRtree(shapely.linestrings(np.stack([first, last], axis=1))).query(boxes)
+    segments = np.asarray(shapely.linestrings(np.stack([first, last], axis=1)), dtype=object)
+    box, segment = shapely.STRtree(segments).query(boxes)
     along, up = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
     heights = np.hypot(up[:, 0], up[:, 1])
     start, move = first[segment] - corners[box, 0], last[segment] - first[segment]

@@ -73,7 +73,7 @@ def _types(style_set: StyleSet, symbols: Sequence[Symbol], language: Language) -
     types, forms = (style_set.dimensions[name] for name in _FIRST)
     found: dict[tuple[int, int], Symbol] = {}
     for symbol in symbols:
-        if symbol.of(Stroke) or symbol.of(Fill):
+        if any(isinstance(one, Stroke | Fill) for one in symbol.layers):
             kind, form = (symbol.classes[name] for name in _FIRST)
             found.setdefault((types.keys.index(kind), forms.keys.index(form)), symbol)
     entries = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -197,7 +197,7 @@ class Features:
 
     def symbol_of(self, row: int) -> Symbol:
         """Return the symbol of a row; its corridor is without the row's own width."""
-        return self.symbols[self.symbol[row]]
+        return self.symbols[int(self.symbol[row])]
 
 
 def _geometries(batches: Sequence[FeatureBatch]) -> NDArray[np.object_]:
@@ -271,9 +271,16 @@ def _draw(ink: Ink, view: View, group: _Layer) -> list[shapely.Geometry]:
         case Fill():
             _draw_fill(ink, layer, group.shapes)
         case Stroke():
-            style = {"dash_mm": layer.dash_mm, "opacity": layer.opacity, "cap": layer.cap}
-            ink.stroke(lines, layer.colour, layer.width_mm, **style)
-            ink.stroke(rings, layer.colour, layer.width_mm, closed=True, **style)
+            stroke = partial(
+                ink.stroke,
+                colour=layer.colour,
+                width_mm=layer.width_mm,
+                dash_mm=layer.dash_mm,
+                opacity=layer.opacity,
+                cap=layer.cap,
+            )
+            stroke(lines)
+            stroke(rings, closed=True)
         case Marker():
             return _draw_markers(ink, layer, lines + [np.vstack([ring, ring[:1]]) for ring in rings])
         case PointSymbol():
@@ -314,7 +321,7 @@ def _draw_pattern(ink: Ink, layer: Fill, rings: Sequence[Path]) -> None:
         grid = np.stack(
             np.meshgrid(*(np.arange(a, b, _HATCH_MM) for a, b in zip(low, high, strict=True))), -1
         )
-        spots = shapely.points(grid.reshape(-1, 2))
+        spots = np.asarray(shapely.points(grid.reshape(-1, 2)), dtype=object)
         inside = shapely.get_coordinates(spots[shapely.contains(area, spots)])
         paths = [np.stack([spot, spot + _DOT]) for spot in inside]
         ink.stroke(paths, layer.colour, 0.4, opacity=layer.opacity, cap="round")
@@ -354,7 +361,16 @@ def _draw_markers(ink: Ink, layer: Marker, lines: Sequence[Path]) -> list[shapel
                 if figure.hollow:
                     ink.fill(paths, "#ffffff", even_odd=False)
                 ink.stroke(paths, layer.colour, _pen_mm(layer), opacity=layer.opacity, closed=figure.closed)
-    return list(shapely.box(*(spots - radius).T, *(spots + radius).T))
+    return _squares(spots, radius)
+
+
+def _squares(spots: NDArray[np.float64], radius: float) -> list[shapely.Geometry]:
+    """Return the boxes around marks."""
+    low, high = spots - radius, spots + radius
+    boxes: NDArray[np.object_] = np.asarray(
+        shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]), dtype=object
+    )
+    return list(boxes)
 
 
 def _pen_mm(layer: Marker) -> float:
@@ -470,7 +486,7 @@ def _draw_points(
     spots = np.array(points)
     ink.stamp(key, draw, [tuple(spot) for spot in spots.tolist()])
     radius = layer.size_mm / 2
-    return list(shapely.box(*(spots - radius).T, *(spots + radius).T))
+    return _squares(spots, radius)
 
 
 def draw_outline(ink: Ink, layer: PointSymbol) -> None:

@@ -45,7 +45,7 @@ _GRID_STEPS_M = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 500
 _GRID_LEAST_MM = 40.0
 _BAR_MOST_MM = 50.0
 _OVERVIEW_STEPS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
-_OVERVIEW_SCALES = tuple(step * 10**power for power in range(2, 8) for step in _OVERVIEW_STEPS)
+_OVERVIEW_SCALES: Final = tuple(step * 10.0**power for power in range(2, 8) for step in _OVERVIEW_STEPS)
 _EMPTY = 1e-6
 
 type Orientation = Literal["portrait", "landscape"]
@@ -268,7 +268,7 @@ def _check(area: shapely.Geometry, paper: str, scale: int | None, margin_m: floa
         )
     if not 0 <= margin_m <= 1000:
         raise InvalidInput("The margin around the dig area is 0 to 1000 m.")
-    if area.is_empty or not all(map(isfinite, area.bounds)):
+    if shapely.is_empty(area) or not all(map(isfinite, shapely.bounds(area))):
         raise InvalidInput("The area of the plan is empty or has a coordinate that is no number.")
 
 
@@ -278,9 +278,9 @@ def _covered(
     frame = Layout.of_sheet(paper, orientation).map
     size = np.array([frame.width, frame.height]) * scale / 1000.0
     inner = size - overlap_mm * scale / 1000.0
-    extent = np.ptp(np.array(ground.bounds).reshape(2, 2), axis=0)
+    extent = np.ptp(shapely.bounds(ground).reshape(2, 2), axis=0)
     if (extent <= size).all():
-        middles = [_middle(ground.bounds)]
+        middles = [_middle(shapely.bounds(ground).tolist())]
     else:
         middles = min(_sweeps(ground, inner), key=len)
     half_e, half_n = (size / 2).tolist()
@@ -314,7 +314,7 @@ def _sweeps(ground: shapely.Geometry, size: np.ndarray) -> Iterable[list[tuple[f
 
 def _rows(ground: shapely.Geometry, width: float, height: float) -> list[tuple[float, float]]:
     """Cover the ground by rows of sheets from below; return the middle of each sheet."""
-    left, low, right, high = ground.bounds
+    left, low, right, high = shapely.bounds(ground).tolist()
     middles: list[tuple[float, float]] = []
     start = low
     while start < high - _EMPTY and len(middles) <= MOST_SHEETS:
@@ -328,19 +328,19 @@ def _rows(ground: shapely.Geometry, width: float, height: float) -> list[tuple[f
                 shift = spare / (count - 1) if count > 1 else 0.0
                 begin = first + one * (width - shift)
                 part = shapely.intersection(strip, shapely.box(begin, start, begin + width, start + height))
-                west, south, east, north = part.bounds
+                west, south, east, north = shapely.bounds(part).tolist()
                 middle_e = (west + east) / 2 if count == 1 else begin + width / 2
                 middles.append((middle_e, (south + north) / 2))
                 reach = max(reach, north)
         rest = shapely.intersection(ground, shapely.box(left - 1, start + height, right + 1, high + 1))
-        start = rest.bounds[1] if rest.area > _EMPTY else high
+        start = float(shapely.bounds(rest)[1]) if rest.area > _EMPTY else high
     return middles
 
 
 def _intervals(pieces: Sequence[shapely.Geometry]) -> list[tuple[float, float]]:
     """Return the stretches from west to east in which there is ground."""
     stretches: list[tuple[float, float]] = []
-    for first, last in sorted((piece.bounds[0], piece.bounds[2]) for piece in pieces):
+    for first, last in sorted(tuple(shapely.bounds(piece)[[0, 2]].tolist()) for piece in pieces):
         if stretches and first <= stretches[-1][1]:
             stretches[-1] = (stretches[-1][0], max(stretches[-1][1], last))
         else:
@@ -361,7 +361,7 @@ def _in_order(middles: Sequence[tuple[float, float]]) -> list[tuple[float, float
     return [middles[row] for row in np.lexsort((spots[:, 0], -np.round(spots[:, 1], 1)))]
 
 
-def _middle(bounds: tuple[float, float, float, float]) -> tuple[float, float]:
+def _middle(bounds: Sequence[float]) -> tuple[float, float]:
     return (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
 
 
@@ -396,5 +396,6 @@ def scale_bar_m(scale: float) -> float:
 
 def overview_scale(bounds: tuple[float, float, float, float], frame: Frame) -> float:
     """Return the largest round scale at which `bounds` fit into a frame."""
-    need = max((bounds[2] - bounds[0]) / frame.width, (bounds[3] - bounds[1]) / frame.height) * 1000.0
+    wide, high = bounds[2] - bounds[0], bounds[3] - bounds[1]
+    need = max(wide / frame.width, high / frame.height) * 1000.0
     return next((scale for scale in _OVERVIEW_SCALES if scale >= need), _OVERVIEW_SCALES[-1])
