@@ -118,6 +118,7 @@ def worker(context: typer.Context) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     store = open_store(settings.data_dir, settings.database())
+    store.sweep()
     if settings.sandbox:
         declare_sandbox(store)
     retention = TechnicalRetention(settings.keep_technical_days)
