@@ -268,7 +268,9 @@ def test_nobody_else_reads_who_is_late(asked: tuple[Store, Access, Enquiry]) -> 
     for who in (stranger, owner("10000041"), Access.anonymous(), Access("x", DIGGER, frozenset())):
         with pytest.raises(NotFound):
             late_owners(store, who, filed.number)
-    for who in (access, stranger, Access.anonymous()):
+    assert {one.owner_cvr for one in overdue_answers(store, access)} == {A, B}
+    assert overdue_answers(store, stranger) == []
+    for who in (Access.anonymous(), Access("x", DIGGER, frozenset())):
         with pytest.raises(NotAllowed):
             overdue_answers(store, who)
     with pytest.raises(NotFound):
