@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 import numpy as np
 import orjson
-import pyproj
 import sqlalchemy as sa
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -42,18 +39,12 @@ from services.catalogue import Present, PresentCatalogue, may_know_granted
 from services.security import CSRF_COOKIE, SESSION_COOKIE, Security
 from services.settings import Settings
 
-__all__ = ["create_app", "use_grids"]
+__all__ = ["create_app"]
 
 _UPLOADS = re.compile(r"/api/(?:[vV]\d+/.*|deliveries|enquiries/[^/]+/answers|utilities/check)")
 _OWN_ENVELOPE = re.compile(r"/api/[vV]\d+/")  # LER's interface tells of faults in its own words
 _THREADS = 6  # handlers share one interpreter lock; more threads only take turns
 _LEAST_FREE_BYTES = 50_000_000
-
-
-def use_grids(settings: Settings) -> None:
-    """Tell PROJ where its grids lie, before any transformer is made."""
-    for folder in filter(None, settings.grid_dirs.split(os.pathsep)):
-        pyproj.datadir.append_data_dir(str(Path(folder).resolve()))
 
 
 def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
@@ -64,7 +55,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     store
         An open store; opened from `settings`, and closed at the end, when not given.
     """
-    use_grids(settings)
+    settings.use_grids()
     opened = store or open_store(settings.data_dir, settings.database())
     if store is None:
         opened.sweep()

@@ -104,12 +104,11 @@ def worker(context: typer.Context) -> None:
     from geoinfra.storage import open_store
     from geoinfra.storage.jobs import Worker
     from geoinfra.storage.outbox import Dispatcher
-    from services.app import use_grids
     from services.notices.transports import make_sender
 
     settings = _settings(context.obj.data_dir)
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr)
-    use_grids(settings)
+    settings.use_grids()
     stop = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -118,13 +117,12 @@ def worker(context: typer.Context) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     store = open_store(settings.data_dir, settings.database())
-    store.sweep()
+    store.sweep()  # discarded deliveries, and what a crash left
     if settings.sandbox:
         declare_sandbox(store)
     retention = TechnicalRetention(settings.keep_technical_days)
     for kind in NIGHTLY:
         wait_for_night(store, kind)
-    store.sweep()  # discarded deliveries, and what a crash left
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}
     beside |= {f"notices-{number}": notices.run for number in range(_NOTICE_THREADS)}

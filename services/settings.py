@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
+import pyproj
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -139,6 +141,11 @@ class Settings(BaseSettings):
     def database(self) -> str | None:
         """The database address with its password, or ``None`` for the embedded store."""
         return self.database_url.get_secret_value() if self.database_url else None
+
+    def use_grids(self) -> None:
+        """Tell PROJ where its grids lie, before any transformer is made."""
+        for folder in filter(None, self.grid_dirs.split(os.pathsep)):
+            pyproj.datadir.append_data_dir(str(Path(folder).resolve()))
 
     def require_free_port(self) -> None:
         """Raise a helpful :class:`~geoinfra.errors.Conflict` when the port cannot be listened on."""
