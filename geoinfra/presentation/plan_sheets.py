@@ -251,12 +251,26 @@ def divide(
 
 
 def _best(ground: shapely.Geometry, paper: str, scale: int | None, overlap_mm: float) -> Division:
-    for chosen in SCALES if scale is None else [scale]:
-        found = [_covered(ground, paper, turned, chosen, overlap_mm) for turned in _ORIENTATIONS]
-        best = min(found, key=lambda division: len(division.sheets))
-        if len(best.sheets) <= _FEW_SHEETS:
-            break
-    return best
+    if scale is None:
+        hopeful = [one for one in SCALES[:-1] if _least(ground, paper, one) <= _FEW_SHEETS]
+        for one in hopeful:
+            best = _fewest(ground, paper, one, overlap_mm)
+            if len(best.sheets) <= _FEW_SHEETS:
+                return best
+    return _fewest(ground, paper, scale or SCALES[-1], overlap_mm)
+
+
+def _fewest(ground: shapely.Geometry, paper: str, scale: int, overlap_mm: float) -> Division:
+    found = [_covered(ground, paper, turned, scale, overlap_mm) for turned in _ORIENTATIONS]
+    return min(found, key=lambda division: len(division.sheets))
+
+
+def _least(ground: shapely.Geometry, paper: str, scale: int) -> float:
+    """Return how many sheets are needed at least, side by side along the longest part."""
+    frames = [Layout.of_sheet(paper, turned).map for turned in _ORIENTATIONS]
+    side_m = max(max(frame.width, frame.height) for frame in frames) * scale / 1000.0
+    bounds = shapely.bounds(shapely.get_parts(ground))
+    return float((bounds[:, 2:] - bounds[:, :2]).max() / side_m)
 
 
 def _check(area: shapely.Geometry, paper: str, scale: int | None, margin_m: float) -> None:
