@@ -37,6 +37,7 @@ from geoinfra.utilities.filing import filing_of, may_resend, told, validity
 from geoinfra.utilities.legal_clock import DENMARK, ClockStatus
 
 __all__ = [
+    "AREA_ANSWERS",
     "DIG",
     "SURROUNDINGS",
     "UTILITY_DATASET",
@@ -56,6 +57,8 @@ __all__ = [
 
 UTILITY_DATASET = "utility-features"
 DIG, SURROUNDINGS = "dig", "surroundings"
+AREA_ANSWERS = "area-answers"
+"""Folder of the answers that came for one interest area each; then the enquiry, the owner, the area."""
 
 
 @dataclass(frozen=True, slots=True)

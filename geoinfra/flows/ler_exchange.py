@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any, BinaryIO, Final
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from geoinfra.errors import Conflict, DataRefused, InvalidGeometry, InvalidInput
 from geoinfra.flows import answers, owners
 from geoinfra.flows.damages import store_damage
 from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
+from geoinfra.flows.enquiry_records import AREA_ANSWERS
 from geoinfra.flows.package_jobs import lock_enquiry
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, interest_areas, outbox, schema
@@ -60,6 +62,7 @@ __all__ = [
 
 DENMARK: Final = ZoneInfo("Europe/Copenhagen")
 MOST_LISTED: Final = 200
+_MOST_LOOKED_AT = 10_000
 """Enquiries in one list; the others come when these are acknowledged."""
 _KEPT: Final = timedelta(days=30)
 _LOST: Final = timedelta(minutes=10)
@@ -234,33 +237,45 @@ def open_requests(
     """
     access.require(Role.OWNER)
     owner, wanted = access.require_organisation(), None if numbers is None else set(numbers)
+    table = schema.answers.c
+    unseen = table.acknowledged_at.is_(None), table.status == str(AnswerStatus.WAITING)
+    fresh = _open_areas(store, owner, wanted, *unseen)
+    late = _open_areas(store, owner, wanted, table.due_at < now(), also_noted=True)
+    new, overdue = (
+        [_area_request(store, access, number, area) for number, area in islice(found, MOST_LISTED)]
+        for found in (fresh, late)
+    )
+    return new, overdue
+
+
+def _open_areas(
+    store: Store,
+    owner: str,
+    wanted: set[int] | None,
+    *conditions: sa.ColumnElement[bool],
+    also_noted: bool = False,
+) -> Iterator[tuple[str, int]]:
+    """Give the interest areas that an owner has not answered for, with their enquiries, oldest first."""
     with store.read() as connection:
-        rows = connection.execute(_still_open(owner)).all()
-    fresh: list[AreaRequest] = []
-    late: list[AreaRequest] = []
+        rows = connection.execute(_still_open(owner).where(*conditions)).all()
     for row in rows:
         own = set(json.loads(row.interest_areas))
-        areas, noted = own - _answered_areas(store, row.enquiry, owner, own), _noted(row)
-        for area in sorted(areas if wanted is None else areas & wanted):
-            unseen = row.status == str(AnswerStatus.WAITING) and area not in noted
-            overdue = row.due_at is not None and row.due_at < now()
-            if unseen and len(fresh) < MOST_LISTED:
-                fresh.append(_area_request(store, access, row.enquiry, area))
-            if overdue and len(late) < MOST_LISTED:
-                late.append(_area_request(store, access, row.enquiry, area))
-    return fresh, late
+        open_ones = (own if wanted is None else own & wanted) - (set() if also_noted else _noted(row))
+        if open_ones:
+            open_ones -= _answered_areas(store, row.enquiry, owner, own)
+        for area in sorted(open_ones):
+            yield row.enquiry, area
 
 
 def _still_open(owner: str) -> sa.Select[Any]:
     table, enquiries = schema.answers.c, schema.enquiries.c
     waiting = (str(AnswerStatus.WAITING), str(AnswerStatus.MANUAL))
     return (
-        sa.select(schema.answers)
+        sa.select(table.enquiry, table.interest_areas, table.acknowledged_at, table.header)
         .join(schema.enquiries, enquiries.number == table.enquiry)
         .where(table.owner_cvr == owner, table.status.in_(waiting), enquiries.valid_to > now())
-        .where(sa.or_(table.acknowledged_at.is_(None), table.due_at < now()))
         .order_by(enquiries.filed_at, table.enquiry)
-        .limit(2 * MOST_LISTED)
+        .limit(_MOST_LOOKED_AT)
     )
 
 
@@ -454,7 +469,7 @@ def _rules_broken(refused: DataRefused) -> list[tuple[str, str]]:
 
 
 def _part_name(number: str, owner: str, area: int) -> str:
-    return f"area-answers/{number}/{owner}/{area}"
+    return f"{AREA_ANSWERS}/{number.lower()}/{owner}/{area}"
 
 
 def _answered_areas(store: Store, number: str, owner: str, areas: Iterable[int]) -> set[int]:

@@ -37,6 +37,7 @@ from geoinfra.errors import Conflict, InvalidInput, NotFound
 from geoinfra.flows.answers import correct_answer, store_answer
 from geoinfra.flows.deliveries import deliver
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry, list_enquiries, resend_enquiry
+from geoinfra.flows.enquiry_records import AREA_ANSWERS
 from geoinfra.flows.enquiry_retention import forget_old_enquiries
 from geoinfra.flows.ler_exchange import open_requests, package_rows
 from geoinfra.flows.projects import list_projects, project, whole
@@ -326,6 +327,7 @@ def test_an_old_enquiry_loses_persons_and_packages_then_all(world: Store) -> Non
     work_off(world)
     package = enquiry(world, access, old.number).package
     assert package is not None
+    part = world.blobs.put(f"{AREA_ANSWERS}/{old.number}/{WAITED}/1", b"one area's part of an answer").name
     last_day = date(2020, 2, 29)
     move_period(world, old.number, last_day)
     assert forget_old_enquiries(world, today=date(2023, 2, 28)).to_json() == {"anonymised": [], "erased": []}
@@ -340,6 +342,7 @@ def test_an_old_enquiry_loses_persons_and_packages_then_all(world: Store) -> Non
     assert after.request.polygon.equals(old.request.polygon)
     assert {answer.header.get("contact") for answer in after.answers} == {None}
     assert not world.blobs.exists(package.blob)
+    assert not world.blobs.exists(part)
     left = kept(world, old.number)
     assert (left["counts"], left["once"], set(left["manifests"])) == ([3, 2, 0], 0, {"{}"})
     assert forget_old_enquiries(world, today=date(2030, 3, 1)).erased == (old.number,)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from answer_world import AREA, OWNERS, digger, filed_by, owner, register, svar
+from answer_world import AREA, OWNERS, SINCE, digger, filed_by, owner, register, svar
 from test_flow_enquiry import document, package_of, work_off
 from typer.testing import CliRunner
 
@@ -20,6 +20,7 @@ from geoinfra.flows.answers import store_answer
 from geoinfra.flows.enquiries import enquiry, file_enquiry
 from geoinfra.flows.nightly import NIGHTLY, wait_for_night
 from geoinfra.storage import Store, schema
+from geoinfra.storage.organisations import InterestArea, set_interest_areas
 from geoinfra.utilities.formats.document import open_document
 from geoinfra.utilities.formats.package_seal import verify_package
 from geoinfra.utilities.ler_api import ler_id, number_of
@@ -203,6 +204,31 @@ def test_the_jobs_of_the_night_outlast_a_reset(environment: Store) -> None:
     with environment.read() as connection:
         left = connection.execute(sa.select(schema.jobs.c.kind, schema.jobs.c.state)).all()
     assert sorted(left) == sorted((kind, "queued") for kind in NIGHTLY)
+
+
+def test_parts_of_an_answer_that_came_as_ler_sends_them_are_gone_after_a_reset(store: Store) -> None:
+    from geoinfra.flows.ler_exchange import open_requests, take_area_answer
+
+    sandbox.declare_sandbox(store)
+    register(store, OWNER)
+    areas = [InterestArea(number, ("gas",), AREA.buffer(9), SINCE) for number in (1, 2)]
+    with store.begin() as tx:
+        set_interest_areas(tx, OWNER, areas)
+        tx.commit()
+    digger(store)
+    sandbox.keep_state(store)
+
+    def asked() -> list[int]:
+        fresh, _ = open_requests(store, owner(OWNER))
+        return [one.area for one in fresh]
+
+    first = filed_by(store, digger(store))
+    assert asked() == [1, 2]
+    take_area_answer(store, owner(OWNER), first.number, 1, svar(OWNER), is_update=False)
+    assert asked() == [2]
+    sandbox.reset(store)
+    again = filed_by(store, digger(store))
+    assert (again.number, asked()) == (first.number, [1, 2])
 
 
 def test_numbers_of_ler_lead_to_marked_numbers() -> None:
