@@ -28,6 +28,7 @@ from geoinfra.storage.interest_areas import AreaProposal, AreaRecord
 from geoinfra.storage.organisations import AreaState, InterestArea, get_organisation
 from geoinfra.storage.records import Transaction, now, timestamp
 from geoinfra.tables import FeatureQuery
+from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.interest_area import InterestAreaNotice, read_interest_area
 from geoinfra.utilities.legal_clock import DENMARK
 from geoinfra.utilities.model import UTILITY_FEATURES
@@ -699,7 +700,8 @@ def read_interest_areas(path: Path, cvr: str) -> list[InterestArea]:
     """Read one owner's interest areas from a GeoJSON file with coordinates in EPSG:25832.
 
     Each feature is a Polygon or MultiPolygon with the members ``cvr``, ``indberetningsNr`` (a number unique
-    among all owners) and ``supply_types`` (a list); features of other owners are passed over.
+    among all owners) and ``supply_types`` (a list of :data:`SUPPLY_TYPES`, or of LER's *forsyningsart*);
+    features of other owners are passed over.
 
     Raises
     ------
@@ -726,10 +728,17 @@ def _area(path: Path, position: int, feature: dict[str, object]) -> InterestArea
         polygon = shapely.from_geojson(json.dumps(feature["geometry"]))
     except (KeyError, shapely.errors.GEOSException):
         polygon = None
-    numbered = str(number).isdigit() and isinstance(supply_types, list)
-    if not numbered or not isinstance(polygon, shapely.Polygon | shapely.MultiPolygon):
+    if not str(number).isdigit() or not isinstance(polygon, shapely.Polygon | shapely.MultiPolygon):
         raise UnreadableFile(
             f"{path.name}: feature {position} is no interest area.",
             hint="It needs indberetningsNr (a number), supply_types (a list) and a polygon in EPSG:25832.",
         )
-    return InterestArea(int(str(number)), tuple(map(str, supply_types)), polygon, _SINCE)
+    named = catalogue().supplies
+    told = supply_types if isinstance(supply_types, list) else []
+    supplies = tuple(dict.fromkeys(named.get(one, one) for one in map(str, told)))
+    if not supplies or not all(one in SUPPLY_TYPES for one in supplies):
+        raise UnreadableFile(
+            f"{path.name}: supply_types of feature {position} are not known.",
+            hint=f"It is a list of: {', '.join(SUPPLY_TYPES)}; or of LER's names: {', '.join(named)}.",
+        )
+    return InterestArea(int(str(number)), supplies, polygon, _SINCE)

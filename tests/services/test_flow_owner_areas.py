@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from conftest import StoreMaker
 from test_flow_enquiry import package_of, work_off
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import Conflict, InvalidGeometry, InvalidInput, NotAllowed, NotFound
+from geoinfra.errors import Conflict, InvalidGeometry, InvalidInput, NotAllowed, NotFound, UnreadableFile
 from geoinfra.flows import owners
 from geoinfra.flows.deliveries import (
     DeliveryState,
@@ -26,7 +27,14 @@ from geoinfra.flows.deliveries import (
     publish_reviewed,
 )
 from geoinfra.flows.enquiries import enquiry
-from geoinfra.flows.owners import AreaStep, area_collection, coverage, propose_areas, step_area
+from geoinfra.flows.owners import (
+    AreaStep,
+    area_collection,
+    coverage,
+    propose_areas,
+    read_interest_areas,
+    step_area,
+)
 from geoinfra.flows.reminders import overdue_answers
 from geoinfra.storage import Store, schema
 from geoinfra.storage.organisations import AreaState, owners_in
@@ -537,3 +545,31 @@ def test_a_dispensation_counts_within_its_days(world: Store) -> None:
         assert status() is expected, (first, last)
     owners.clear_dispensation(world, ADMIN, A)
     assert status() is AnswerStatus.WAITING
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [(["el", "vand"], ("electricity", "water")), (["gas", "telecom", "gas"], ("gas", "telecom"))],
+)
+def test_a_file_of_live_areas_names_supplies_as_ler_or_as_we_do(
+    told: list[str], kept: tuple[str, ...], tmp_path: Path
+) -> None:
+    (area,) = read_interest_areas(file_of(told, tmp_path), A)
+    assert area.supply_types == kept
+
+
+@pytest.mark.parametrize("told", [[], ["uranium"], [["el"]], "el", None])
+def test_supplies_that_nobody_knows_are_refused(told: Any, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="supply_types of feature 0") as refused:
+        read_interest_areas(file_of(told, tmp_path), A)
+    assert "electricity" in refused.value.hint
+
+
+def file_of(supplies: Any, folder: Path) -> Path:
+    properties = {"cvr": A, "indberetningsNr": 7, "supply_types": supplies}
+    ring = [[E, N], [E + 9, N], [E + 9, N + 9], [E, N]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    document = {"features": [{"type": "Feature", "properties": properties, "geometry": shape}]}
+    path = folder / "areas.geojson"
+    path.write_text(json.dumps(document), "utf-8")
+    return path
