@@ -19,6 +19,7 @@ import orjson
 
 from geoinfra.errors import GeoinfraError, InvalidInput
 from geoinfra.presentation import offline_html
+from geoinfra.presentation.qml import default_layer_style
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.formats import geojson, geopackage, package, request
 from geoinfra.utilities.formats.intake import is_safe_name
@@ -235,7 +236,9 @@ def _write_drawing(name: str, target: Path | BinaryIO, contents: Contents) -> No
     match name:
         case "gpkg":
             moment = enquiry.changed_at or enquiry.created_at if enquiry else None
-            geopackage.write_geopackage(target, contents.batches, changed_at=moment)
+            geopackage.write_geopackage(
+                target, contents.batches, changed_at=moment, styles=default_layer_style
+            )
         case "geojson":
             geojson.write_geojson(target, contents.batches)
         case "dxf":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
@@ -17,12 +18,12 @@ from geoinfra.presentation.conditions import FALSE, TRUE, All, Condition, all_of
 from geoinfra.presentation.markers import marker_svg
 from geoinfra.presentation.resolve import Corridor, Fill, Label, Marker, PointSymbol, Stroke
 from geoinfra.presentation.rules import Rule, listed_types, part_rules
-from geoinfra.presentation.style_set import StyleSet, Test
+from geoinfra.presentation.style_set import StyleSet, Test, load_style_set
 from geoinfra.presentation.symbols import load_symbols
 from geoinfra.utilities.catalogue import FeatureClass, catalogue
 from geoinfra.utilities.formats.flat import class_layout
 
-__all__ = ["emit", "layer_style"]
+__all__ = ["default_layer_style", "emit", "layer_style"]
 
 _VERSION: Final = "3.22.16"
 _ROOT: Final = "{00000000-0000-0000-0000-000000000001}"
@@ -49,6 +50,12 @@ def layer_style(
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{text}"
 
 
+@lru_cache(maxsize=64)
+def default_layer_style(feature_class: str) -> str:
+    """Return the QML of the layer of a LER class in the default style set; made once a process."""
+    return layer_style(load_style_set(), feature_class)
+
+
 def _style(style_set: StyleSet, entry: FeatureClass, language: str, theme: str | None) -> Any:
     known: dict[str, frozenset[Any]] = {
         "feature_class": frozenset((entry.name,)),
@@ -73,7 +80,7 @@ def _fields(entry: FeatureClass) -> dict[str, str]:
     """Return the expression of each attribute over the columns of the layer."""
     columns = {column.name for column in class_layout(entry.name).columns}
     fields = {name: f'"{name}"' for name in columns}
-    has_z = "z(start_point(geometry_n($geometry,1)))"
+    has_z = "z(start_point($geometry))"
     depth = [f"WHEN \"geometry_source\" IS NOT 'container' AND {_HEIGHTS.format(z=has_z)} THEN 'registered'"]
     koter = [
         f'"{name}" IS NOT NULL' for name in ("topkote_m", "bundkote_m", "stutskote_m") if name in columns

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,7 +112,11 @@ _TRIGGERS = (
 
 
 def write_geopackage(
-    target: Path | BinaryIO, batches: Iterable[FeatureBatch], *, changed_at: datetime | None = None
+    target: Path | BinaryIO,
+    batches: Iterable[FeatureBatch],
+    *,
+    changed_at: datetime | None = None,
+    styles: Callable[[str], str] | None = None,
 ) -> int:
     """Write utility features in EPSG:25832 with DVR90 heights.
 
@@ -124,6 +128,8 @@ def write_geopackage(
         Rows of :data:`~geoinfra.utilities.model.UTILITY_FEATURES` with their public columns.
     changed_at
         Time noted in the file, now when not given; give it for the same bytes again.
+    styles
+        LER class -> QML of its layer, which QGIS then shows by itself.
 
     Returns
     -------
@@ -132,11 +138,16 @@ def write_geopackage(
     """
     moment = (changed_at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     with placed(target, ".gpkg") as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        count = _write(connection, batches, moment)
+        count = _write(connection, batches, moment, styles)
     return count
 
 
-def _write(connection: sqlite3.Connection, batches: Iterable[FeatureBatch], moment: str) -> int:
+def _write(
+    connection: sqlite3.Connection,
+    batches: Iterable[FeatureBatch],
+    moment: str,
+    styles: Callable[[str], str] | None,
+) -> int:
     for pragma in (
         "journal_mode = OFF",
         "synchronous = OFF",
@@ -161,8 +172,35 @@ def _write(connection: sqlite3.Connection, batches: Iterable[FeatureBatch], mome
         layers["Ledningstrace"] = _Layer(connection, catalogue().feature_class("Ledningstrace"), moment)
     for layer in layers.values():
         layer.finish()
+    if styles is not None:
+        _write_styles(connection, {name: styles(name) for name in layers}, moment)
     connection.execute("COMMIT")
     return count
+
+
+def _write_styles(connection: sqlite3.Connection, styles: Mapping[str, str], moment: str) -> None:
+    """Write the table that QGIS reads styles from; it is registered so that other programs let it be."""
+    connection.execute(_STYLES)
+    connection.execute(
+        "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
+        "VALUES ('layer_styles', 'attributes', 'layer_styles', ?, 0)",
+        (moment,),
+    )
+    connection.executemany(
+        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
+        "styleName, styleQML, styleSLD, useAsDefault, description, owner, ui, update_time) "
+        "VALUES ('', '', ?, 'geom', ?, ?, '', 1, '', '', NULL, ?)",
+        [(name, name, qml, moment) for name, qml in styles.items()],
+    )
+
+
+_STYLES = """
+CREATE TABLE layer_styles (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT(256), f_table_schema TEXT(256),
+  f_table_name TEXT(256), f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
+  useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+  update_time DATETIME DEFAULT CURRENT_TIMESTAMP)
+"""
 
 
 def _reference_systems(connection: sqlite3.Connection) -> None:
