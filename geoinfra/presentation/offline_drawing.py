@@ -101,11 +101,9 @@ class _Resolved:
 def _resolved(style_set: StyleSet, batches: Iterable[FeatureBatch]) -> _Resolved:
     names = style_set.attributes
     classify = style_set.classifier(names)
-    codes: dict[tuple[Any, ...], int] = {}
-    code: list[int] = []
-    for batch in batches:
-        keys = zip(*(column_of(batch, name) for name in names), strict=True)
-        code += [codes.setdefault(key, len(codes)) for key in keys]
+    keys = [key for batch in batches for key in zip(*(column_of(batch, name) for name in names), strict=True)]
+    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    code = list(map(codes.__getitem__, keys))
     sorted_rows = map(classify, codes)
     by_code = [
         tuple(symbol_of_classes(style_set, classes, band.start) for band in style_set.scales)

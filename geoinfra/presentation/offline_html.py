@@ -14,7 +14,7 @@ import hashlib
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
@@ -190,12 +190,15 @@ def _payload(
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
     """Return a column with every value once (``values`` and ``index``), or as it is (``list``)."""
-    places: dict[bytes, int] = {}
-    index = [places.setdefault(text, len(places)) for text in map(orjson.dumps, values)]
+    own: Sequence[Hashable] = values
+    if set(map(type, values)) - {str, type(None)}:  # 1, 1.0 and True are not one value
+        own = list(map(orjson.dumps, values))
+    places = {value: place for place, value in enumerate(dict.fromkeys(own))}
     if len(places) > len(values) / 2 + 1:
         return {"list": values}
-    distinct = [orjson.Fragment(text) for text in places]
-    return {"values": distinct, "index": index if len(places) > 1 else []}
+    index = list(map(places.__getitem__, own)) if len(places) > 1 else []
+    distinct = [orjson.Fragment(one) if isinstance(one, bytes) else one for one in places]
+    return {"values": distinct, "index": index}
 
 
 def _property_columns(properties: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

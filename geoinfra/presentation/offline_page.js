@@ -208,10 +208,13 @@
     for (let p = 0; p < net.count; p += 1) pathsOfFeature[net.feature[p]].push(p);
     const ground = gridScale(origin[0] / 100);
 
-    const canvas = byId("canvas"), pen = canvas.getContext("2d", { alpha: false });
+    const canvas = byId("canvas"), pen = canvas.getContext("2d");
     const view = { x: 0, y: 0, scale: 4 }; // centre in metres from the origin, CSS pixels a metre
+    /** A canvas under the one that takes the pointer: drawn once, then only moved and scaled. */
     const sheet = () => {
-      const paper = document.createElement("canvas");
+      const paper = element("canvas", "sheet");
+      paper.setAttribute("aria-hidden", "true");
+      canvas.before(paper);
       return { paper, ink: paper.getContext("2d", { alpha: false }), x: 0, y: 0, scale: 1, width: 0, height: 0 };
     };
     const MARGIN = 0.25; // of the view, drawn ahead on each side
@@ -281,6 +284,8 @@
       const w = Math.ceil(width * (1 + 2 * MARGIN)), h = Math.ceil(height * (1 + 2 * MARGIN)), ink = target.ink;
       target.paper.width = w * ratio; // also clears what an unfinished drawing left
       target.paper.height = h * ratio;
+      target.paper.style.width = `${w}px`;
+      target.paper.style.height = `${h}px`;
       Object.assign(target, { x: view.x, y: view.y, scale: view.scale, width: w, height: h });
       const frame = frameOf(view, w, h);
       ink.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -369,7 +374,6 @@
     };
 
     const drawCross = () => {
-      if (document.activeElement !== canvas || !canvas.matches(":focus-visible")) return;
       pen.strokeStyle = "#111111";
       pen.lineWidth = 1.5;
       pen.beginPath();
@@ -380,8 +384,11 @@
       pen.stroke();
     };
 
+    let scaleShown = 0;
     const drawScale = () => {
       const perMetre = view.scale * ground;
+      if (perMetre === scaleShown) return;
+      scaleShown = perMetre;
       let metres = 10 ** Math.floor(Math.log10(110 / perMetre));
       for (const times of [5, 2]) if (metres * times * perMetre <= 110) { metres *= times; break; }
       byId("scale").firstElementChild.style.width = `${Math.round(metres * perMetre)}px`;
@@ -389,10 +396,36 @@
         metres >= 1000 ? `${metres / 1000} km` : metres >= 1 ? `${metres} m` : `${Math.round(metres * 100)} cm`;
     };
 
+    /** Lay the sheet that is ready where it belongs. */
+    const layDown = () => {
+      if (!front.width) return;
+      const k = view.scale / front.scale, [x, y] = toScreen(front.x, front.y);
+      const onPixel = (px) => (k === 1 ? Math.round(px * ratio) / ratio : px);
+      const left = onPixel(x - front.width * k / 2), top = onPixel(y - front.height * k / 2);
+      front.paper.style.transform = `translate(${left}px,${top}px) scale(${k})`;
+      front.paper.style.visibility = "visible";
+      back.paper.style.visibility = "hidden";
+    };
+
+    let dirty = false;
+    /** What lies on the sheet: selection, measure, position, cross. */
+    const drawAbove = () => {
+      const cross = document.activeElement === canvas && canvas.matches(":focus-visible");
+      const wanted = selected >= 0 || measured || position || cross;
+      if (!wanted && !dirty) return;
+      dirty = wanted;
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      pen.clearRect(0, 0, width, height);
+      drawSelected();
+      drawMeasured();
+      drawPosition();
+      if (cross) drawCross();
+    };
+
     let asked = false, before = 0;
     const draw = (time) => {
       asked = false;
-      if (painting) budget = !front.width ? 40 : time - before > 30 ? Math.max(3, budget / 2) : Math.min(14, budget + 1);
+      if (painting) budget = !front.width ? 100 : time - before > 30 ? Math.max(3, budget / 2) : Math.min(14, budget + 1);
       before = time;
       const away = Math.max(Math.abs(view.x - front.x) * front.scale / width,
         Math.abs(view.y - front.y) * front.scale / height) > MARGIN / 2;
@@ -405,16 +438,8 @@
         paintOn();
         redraw();
       }
-      const k = view.scale / front.scale;
-      const [left, top] = toScreen(front.x, front.y);
-      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-      pen.fillStyle = "#ffffff";
-      pen.fillRect(0, 0, width, height);
-      if (front.width) pen.drawImage(front.paper, left - front.width * k / 2, top - front.height * k / 2, front.width * k, front.height * k);
-      drawSelected();
-      drawMeasured();
-      drawPosition();
-      drawCross();
+      layDown();
+      drawAbove();
       drawScale();
       busy(asked);
     };
@@ -435,6 +460,7 @@
       ratio = Math.min(2, window.devicePixelRatio || 1);
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
+      dirty = true;
       stale = true;
       redraw();
     };

@@ -113,18 +113,20 @@ def drawn(page: Page) -> None:
 
 
 def colours(page: Page) -> set[str]:
-    """The colours on the canvas."""
+    """The colours of the map, without what is selected."""
     return set(
         page.evaluate(
             """() => {
-                const c = document.createElement('canvas'), shown = document.getElementById('canvas');
+                const sheets = [...document.querySelectorAll('canvas.sheet')];
+                const shown = sheets.find((sheet) => getComputedStyle(sheet).visibility === 'visible');
+                const c = document.createElement('canvas');
                 c.width = shown.width;
                 c.height = shown.height;
                 const pen = c.getContext('2d', {willReadFrequently: true});
                 pen.drawImage(shown, 0, 0);
                 const d = pen.getImageData(0, 0, c.width, c.height).data, s = new Set();
-                for (let i = 0; i < d.length; i += 4) s.add([d[i], d[i + 1], d[i + 2]].join());
-                return [...s];
+                for (let i = 0; i < d.length; i += 4) s.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]);
+                return [...s].map((one) => [one >> 16, one >> 8 & 255, one & 255].join());
             }"""
         )
     )
@@ -332,7 +334,7 @@ def strokes(page: Page) -> list[dict[str, Any]]:
     drawn(page)
     told: list[dict[str, Any]] = page.evaluate(
         "drawnLog.filter(({starts}) => starts.some(([, y]) => y > 5)).map(({canvas, laid, ...one}) =>"
-        " ({...one, opacity: one.opacity * (canvas === document.getElementById('canvas') ? 1 : laid ?? 1)}))"
+        " ({...one, opacity: one.opacity * (laid ?? 1)}))"
     )
     return told
 
