@@ -34,6 +34,7 @@ from geoinfra.utilities.enquiry import (
     state_of,
 )
 from geoinfra.utilities.filing import filing_of, may_resend, told, validity
+from geoinfra.utilities.formats.request import DigRequest
 from geoinfra.utilities.legal_clock import DENMARK, ClockStatus
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "answer_row",
     "area_json",
     "grant_row",
+    "ler_request",
     "load_enquiry",
     "newest_package",
     "package_state",
@@ -362,6 +364,24 @@ def area_json(polygon: shapely.Polygon) -> Any:
     """Return a polygon as GeoJSON in longitude and latitude."""
     area = crs.transform_geometry(polygon, "EPSG:25832", "OGC:CRS84")
     return json.loads(shapely.to_geojson(shapely.set_precision(area, 1e-8)))
+
+
+def ler_request(asked: EnquiryRequest, description: str, own_number: str) -> DigRequest:
+    """Return a request as LER takes it; a supply that was not told is *anden*, with a text that says so."""
+    supplies = asked.supplies or ("99",)
+    return DigRequest(
+        polygon=shapely.to_wkb(asked.polygon),
+        period_from=asked.period_from,
+        period_to=asked.period_to,
+        methods=asked.methods,
+        description=description or "-",
+        methods_other=asked.methods_other[:50],
+        purpose=asked.purpose,
+        supplies=supplies,
+        supplies_other="Ikke oplyst" if "99" in supplies else "",
+        own_number=own_number,
+        contact_email=asked.contact.email[:50],
+    )
 
 
 # --- Rows

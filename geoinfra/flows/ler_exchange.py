@@ -25,7 +25,7 @@ from geoinfra.errors import Conflict, DataRefused, InvalidGeometry, InvalidInput
 from geoinfra.flows import answers, owners
 from geoinfra.flows.damages import store_damage
 from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
-from geoinfra.flows.enquiry_records import AREA_ANSWERS
+from geoinfra.flows.enquiry_records import AREA_ANSWERS, ler_request
 from geoinfra.flows.package_jobs import lock_enquiry
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, interest_areas, outbox, schema
@@ -315,7 +315,7 @@ def _area_request(store: Store, access: Access, number: str, area: int) -> AreaR
         area,
         overdue,
         _common(asked.request.polygon, polygon),
-        _request_gml(asked, row),
+        _request_gml(asked),
         {"cvr": asked.organisation, "name": filer.name if filer else "", **(filer.contact if filer else {})},
         json.loads(contacts or "{}"),
         {"original": row.original or "", "own_number": row.own_number},
@@ -339,24 +339,10 @@ def _common(dig: shapely.Polygon, area: shapely.Geometry | None) -> tuple[shapel
     )
 
 
-def _request_gml(asked: Enquiry, row: sa.Row[Any]) -> bytes:
+def _request_gml(asked: Enquiry) -> bytes:
     """Return the enquiry as a request of LER."""
     wanted, target = asked.request, io.BytesIO()
-    request.write_request(
-        target,
-        request.DigRequest(
-            polygon=shapely.to_wkb(wanted.polygon),
-            period_from=wanted.period_from,
-            period_to=wanted.period_to,
-            methods=wanted.methods,
-            description=wanted.description[:100] or "-",
-            methods_other=wanted.methods_other[:50],
-            purpose=row.purpose,
-            supplies=tuple(json.loads(row.supplies)) or ("99",),
-            own_number=row.own_number[:12],
-            contact_email=wanted.contact.email[:50],
-        ),
-    )
+    request.write_request(target, ler_request(wanted, wanted.description[:100], wanted.own_number[:12]))
     return target.getvalue()
 
 

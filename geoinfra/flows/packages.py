@@ -17,7 +17,7 @@ from geoinfra.errors import NotFound
 from geoinfra.flows import attachments, package_files, signing
 from geoinfra.flows.differences import manifest_differences, package_manifest
 from geoinfra.flows.enquiries import Answer, Enquiry
-from geoinfra.flows.enquiry_records import UTILITY_DATASET
+from geoinfra.flows.enquiry_records import UTILITY_DATASET, ler_request
 from geoinfra.flows.package_jobs import has_its_turn
 from geoinfra.flows.package_manifest import Known, contact_of, known, manifest_of, page_facts
 from geoinfra.flows.plans import stored_background
@@ -213,16 +213,7 @@ def _description(text: str, sandbox: bool, most: int | None = None) -> str:
 
 def _dig_request(filed: Enquiry, sandbox: bool) -> request.DigRequest:
     asked = filed.request
-    return request.DigRequest(
-        polygon=shapely.to_wkb(asked.polygon),
-        period_from=asked.period_from,
-        period_to=asked.period_to,
-        methods=asked.methods,
-        description=_description(asked.description, sandbox, 100) or "-",
-        methods_other=asked.methods_other[:50],
-        own_number=bare_number(filed.number),
-        contact_email=asked.contact.email[:50],
-    )
+    return ler_request(asked, _description(asked.description, sandbox, 100), bare_number(filed.number))
 
 
 def _package_owner(answer: Answer, facts: Known, folder: str) -> package.PackageOwner:

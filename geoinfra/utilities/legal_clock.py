@@ -144,14 +144,14 @@ class ClockStatus:
 
 
 _WORDS_DA: Final = {
-    ClockState.RUNNING: "Frist {when}; {span} tilbage.",
+    ClockState.RUNNING: "Frist {when}; {span} arbejdstid tilbage.",
     ClockState.PAUSED: "Frist {when}; {span} tilbage, tiden står stille uden for 7-16 på hverdage.",
     ClockState.OVERDUE: "Overskredet siden {when} ({span} arbejdstid).",
     ClockState.IN_TIME: "Besvaret til tiden; fristen var {when}.",
     ClockState.LATE: "Besvaret for sent; fristen var {when}, overskredet med {span} arbejdstid.",
 }
 _WORDS_EN: Final = {
-    ClockState.RUNNING: "Due {when}; {span} left.",
+    ClockState.RUNNING: "Due {when}; {span} of working time left.",
     ClockState.PAUSED: "Due {when}; {span} left, the clock stands still outside 7-16 on working days.",
     ClockState.OVERDUE: "Overdue since {when} ({span} of working time).",
     ClockState.IN_TIME: "Answered in time; it was due {when}.",

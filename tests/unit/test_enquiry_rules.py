@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ import shapely
 
 from geoinfra import crs
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
+from geoinfra.flows.enquiry_records import ler_request
 from geoinfra.utilities.enquiry import (
     AnswerStatus,
     EmergencyGround,
@@ -21,6 +23,8 @@ from geoinfra.utilities.enquiry import (
     Filer,
     state_of,
 )
+from geoinfra.utilities.formats.request import write_request
+from geoinfra.utilities.ler_api.requests import dig_request
 
 TODAY = date(2026, 11, 24)
 SQUARE = [[650000, 6080000], [650040, 6080000], [650040, 6080050], [650000, 6080050], [650000, 6080000]]
@@ -106,6 +110,15 @@ def test_what_kind_of_work_it_is_becomes_values() -> None:
     assert request.filer is Filer.PRIVATE
     assert request.grounds == (EmergencyGround.WASTE, EmergencyGround.DANGER_TO_LIFE)
     assert (request.supplies, request.depth_m, request.surroundings_m) == (("3", "5"), 1.2, 25.0)
+
+
+@pytest.mark.parametrize(("told", "written"), [([], ("99",)), (["5", "3"], ("3", "5")), (["99"], ("99",))])
+def test_the_copy_in_a_package_is_a_request_that_ler_takes(told: list[str], written: tuple[str, ...]) -> None:
+    asked = EnquiryRequest.from_document(document(supplies=told, purpose="3"), today=TODAY)
+    target = io.BytesIO()
+    write_request(target, ler_request(asked, asked.description, "2026-000017"))
+    taken = dig_request(target.getvalue(), TODAY)
+    assert (taken.supplies, taken.purpose, taken.own_number) == (written, "3", "2026-000017")
 
 
 def test_latitude_before_longitude_is_named() -> None:

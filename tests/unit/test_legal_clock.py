@@ -395,10 +395,16 @@ def test_reminders_come_in_order_within_working_hours_and_the_alarm_at_the_deadl
 @pytest.mark.parametrize(
     ("now", "state", "left", "danish_words", "english_words"),
     [
-        ("2026-06-04 15:20", "running", 100, "1 t 40 min tilbage", "1 h 40 min left"),
+        (
+            "2026-06-04 15:20",
+            "running",
+            100,
+            "1 t 40 min arbejdstid tilbage",
+            "1 h 40 min of working time left",
+        ),
         ("2026-06-05 12:00", "paused", 60, "tiden står stille", "stands still"),
-        ("2026-06-08 07:59:30", "running", 0.5, "1 min tilbage", "1 min left"),
-        ("2026-06-08 08:00", "running", 0, "0 min tilbage", "0 min left"),
+        ("2026-06-08 07:59:30", "running", 0.5, "1 min arbejdstid tilbage", "1 min of working time left"),
+        ("2026-06-08 08:00", "running", 0, "0 min arbejdstid tilbage", "0 min of working time left"),
         (
             "2026-06-08 09:30",
             "overdue",

@@ -130,6 +130,7 @@ class TestKind:
             (b"  0\r\nSECTION\r\n", "a DXF drawing"),
             (b"<html><body/></html>", "the root 'html'"),
             (b"<a", "not well-formed"),
+            (b"<a/>", "the root 'a'"),
             (b'<x:FeatureCollection xmlns:x="http://ogr.maptools.org/"/>', "the root 'FeatureCollection'"),
             (b'<l:featureCollection xmlns:l="http://www.ler.dk/ler"/>', "the root 'featureCollection'"),
             (b"hej", "no XML"),

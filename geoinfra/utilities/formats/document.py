@@ -287,11 +287,14 @@ def _sniffed(file: IO[bytes]) -> tuple[Kind | None, str]:
         events=("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
     )
     names: list[str] = []
-    chunk, total = start, 0
+    chunk, total, ended = start, 0, False
     try:
-        while chunk and total < _SNIFFED_BYTES:
-            total += len(chunk)
-            parser.feed(chunk)
+        while not ended and total < _SNIFFED_BYTES:
+            total, ended = total + len(chunk), not chunk
+            if ended:
+                parser.close()  # gives what it kept back of a short document
+            else:
+                parser.feed(chunk)
             names += [str(one.tag) for _, one in parser.read_events() if isinstance(one, etree._Element)]
             kind = _kind_of(names)
             if kind or (names and not names[0].endswith("}featureCollection")):
