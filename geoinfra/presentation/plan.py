@@ -28,7 +28,9 @@ from geoinfra.presentation.plan_legend import Entry, draw_sample, legend_entries
 from geoinfra.presentation.plan_map import Features, Shapes, View, on_page, paint
 from geoinfra.presentation.plan_page import (
     FURNITURE_MM,
+    Reference,
     Row,
+    cross_places,
     draw_banner,
     draw_furniture,
     draw_grid,
@@ -48,7 +50,7 @@ from geoinfra.presentation.style_set import StyleSet, load_style_set
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.dangers import DANGEROUS_CLASSES, VERY_DANGEROUS, Danger, dangers
 from geoinfra.utilities.enquiry import DIG_METHODS, AnswerStatus
-from geoinfra.utilities.formats.package_write import status_of
+from geoinfra.utilities.formats.package_write import UNKNOWN_OWNER, status_of
 from geoinfra.utilities.sandbox import SANDBOX_MARKS
 
 if TYPE_CHECKING:
@@ -240,7 +242,13 @@ class _Plan:
         return [owner for owner in self.owners if not status_of(owner.status).final]
 
     def owner_name(self, cvr: str) -> str:
+        if cvr == UNKNOWN_OWNER:
+            return self.words.unknown_owner
         return next((owner.name or cvr for owner in self.owners if owner.cvr == cvr), cvr)
+
+    def owner_title(self, owner: PackageOwner) -> str:
+        name = self.owner_name(owner.cvr)
+        return name if owner.cvr == UNKNOWN_OWNER else f"{name} (CVR {owner.cvr})"
 
     def phone(self, cvr: str) -> str:
         contact = next((owner.contact for owner in self.owners if owner.cvr == cvr), None)
@@ -292,12 +300,14 @@ class _Writer:
         self._begin(layout, name)
         view = View(layout.map, sheet.min_e, sheet.min_n, plan.division.scale)
         rows = plan.features.inside(view.bounds)
+        references = list(self._neighbours(view, sheet))
         with ink.clipped(layout.map):
             self._ground(view)
-            self._utilities(view, rows)
+            self._utilities(view, rows, references)
             self._dig_edge(view)
         draw_grid(ink, view)
-        self._neighbours(view, sheet)
+        for reference in references:
+            draw_reference(ink, reference)
         self._marked(layout.map)
         self._panel(layout, name, plan.division.scale, rows)
         ink.end()
@@ -313,7 +323,7 @@ class _Writer:
             dig = on_page(np.array([self._plan.area], dtype=object), view)[0]
             self._ink.stroke(dig.rings, _DIG, 0.5, dash_mm=(6.0, 1.2, 1.0, 1.2), closed=True)
 
-    def _utilities(self, view: View, rows: NDArray[np.int64]) -> None:
+    def _utilities(self, view: View, rows: NDArray[np.int64], references: Sequence[Reference]) -> None:
         features = self._plan.features
         shapes = on_page(features.geometry[rows], view)
         drawn = [
@@ -325,6 +335,8 @@ class _Writer:
         lines = [line for _, _, one in drawn for line in one.lines]
         with self._ink.clipped(view.frame):
             taken = paint(self._ink, view, drawn)
+        taken += [shapely.box(f.left, f.bottom, f.right, f.top) for f in (one.frame for one in references)]
+        taken += [shapely.box(x - 1, y - 1, x + 1, y + 1) for x, y in cross_places(view).tolist()]
         placed = place(wishes, view.frame, lines=lines, taken=taken)
         self._placed += len(placed)
         self._wished += len(wishes)
@@ -334,6 +346,14 @@ class _Writer:
     def _letter(self, label: Placed) -> None:
         """Write a label over a pale band, which lets what lies under it be seen still."""
         wish, ink = label.wish, self._ink
+        if label.leader is not None:
+            ink.stroke([np.round(label.leader, 2)], wish.colour, 0.1)
+            ink.stroke(
+                [np.round(label.leader[0] + np.array([[0.0, 0.0], [0.01, 0.0]]), 2)],
+                wish.colour,
+                0.7,
+                cap="round",
+            )
         low, high = (
             label.corners[0] * 0.5 + label.corners[3] * 0.5,
             label.corners[1] * 0.5 + label.corners[2] * 0.5,
@@ -372,9 +392,9 @@ class _Writer:
             if text:
                 yield _feature_wish(layer, text, path, f"{features.value(row, 'owner_cvr')} {text}")
 
-    def _neighbours(self, view: View, sheet: Sheet) -> None:
-        """Say at each edge of the map which sheet goes on there."""
-        frame, ink = view.frame, self._ink
+    def _neighbours(self, view: View, sheet: Sheet) -> Iterator[Reference]:
+        """Yield what is said at each edge of the map: which sheet goes on there."""
+        frame = view.frame
         for other in self._plan.division.sheets:
             if other.number == sheet.number or not other.box.intersects(sheet.box):
                 continue
@@ -388,7 +408,7 @@ class _Writer:
                 x, towards = (frame.right - 9, "east") if away_e > 0 else (frame.left + 9, "west")
             else:
                 y, towards = (frame.top - 2.6, "north") if away_n > 0 else (frame.bottom + 2.6, "south")
-            draw_reference(ink, x, y, self._words.see_sheet.format(number=other.number), towards)
+            yield Reference(x, y, self._words.see_sheet.format(number=other.number), towards)
 
     # -- what stands beside the map
 
@@ -601,7 +621,7 @@ class _Writer:
     def _overview_rows(self, width: float) -> list[Row]:
         plan, words = self._plan, self._words
         rows: list[Row] = []
-        if plan.owners and not plan.missing and not plan.facts.planning:
+        if plan.enquiry is not None and plan.owners and not plan.missing and not plan.facts.planning:
             rows.append(text_row(words.complete, width, bold=True))
         rows.append(text_row(words.care, width))
         homeless = int(
@@ -628,7 +648,9 @@ class _Writer:
         name = kind.da if self._plan.options.language == "da" else kind.en
         less = danger.hazard != VERY_DANGEROUS
         head = words.hazard_row.format(supply=name, hazard=self._hazard(less), count=danger.count)
-        if danger.inside:
+        if self._plan.enquiry is None:
+            pass  # without a dig area nothing is inside of it
+        elif danger.inside:
             head += f", {words.inside.format(count=danger.inside)}"
         elif danger.nearest_m is not None:
             distance = metres(danger.nearest_m)[self._plan.options.language == "en"]
@@ -647,7 +669,7 @@ class _Writer:
         )
         return [
             Row(1.0, _nothing),
-            text_row(f"{owner.name or owner.cvr} (CVR {owner.cvr})", width, bold=True, lines=2, items=1),
+            text_row(self._plan.owner_title(owner), width, bold=True, lines=2, items=1),
             text_row(said, width, colour=_DANGER if waits else "#1a1a1a", bold=waits, lines=2),
             *(text_row(text, width, lines=2) for text in [" · ".join(one for one in reach if one)] if text),
         ]
@@ -683,6 +705,7 @@ def _feature_wish(layer: Label, text: str, path: NDArray[np.float64], same: str)
         away_mm=0.4 if len(path) > 1 else 2.4,
         spacing_mm=layer.spacing_mm,
         same=same,
+        leads=len(path) > 1,
     )
 
 

@@ -21,6 +21,8 @@ from geoinfra.presentation.plan_sheets import Frame
 __all__ = ["Placed", "Wish", "crowd", "place"]
 
 type Path = NDArray[np.float64]
+type _Spot = tuple[float, ...]
+"""Start of the base line, its direction in radians; where there is a leader also its two ends."""
 
 _CELL_MM: Final = 25.0
 _MOST_IN_CELL: Final = 8
@@ -29,6 +31,9 @@ _STRAIGHT: Final = 0.985
 _PAD_MM: Final = 0.25
 _GAP: Final = 0.32  # between line and text, of the text's size
 _ASCENT, _DESCENT = 0.72, 0.22  # of the size, above and below the base line
+_MOST_LED: Final = 80
+_LED_AWAY_MM: Final = (6.0, 10.0, 15.0, 21.0)
+_MOST_COVERED_APART: Final = 0.3
 _MOST_COVERED: Final = (
     2.6  # length of lines under a label, in heights of the label: one crossing is about one
 )
@@ -52,6 +57,8 @@ class Wish:
         Written over its line, as a street's name is, and not beside it.
     spacing_mm
         Another label with the same `same` is not nearer than this.
+    leads
+        May stand apart, with a thin line that leads to its own, where there is no room beside it.
     """
 
     text: str
@@ -66,17 +73,25 @@ class Wish:
     on_line: bool = False
     spacing_mm: float = 0.0
     same: str = ""
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A label with its place: start of the base line, direction, and corners of its box."""
+    """A label with its place: start of the base line, direction, corners of its box.
+
+    Attributes
+    ----------
+    leader
+        Ends of the line that leads to what it names, ``None`` where it stands beside it.
+    """
 
     wish: Wish
     x: float
     y: float
     turn_deg: float
     corners: NDArray[np.float64]
+    leader: NDArray[np.float64] | None = None
 
 
 def place(
@@ -100,18 +115,49 @@ def place(
     ordered = sorted(wishes, key=lambda wish: (-wish.priority, wish.text, *wish.path[0].tolist()))
     few = crowd()
     chosen = [wish for wish in ordered if few(wish.path)]
-    places = _Places.of(chosen)
+    room = _Room(frame, lines, list(taken))
+    beside = _placed(chosen, _Places.of(chosen, _beside_places), room, _MOST_COVERED)
+    stand = {id(one.wish) for one in beside}
+    apart = [wish for wish in chosen if wish.leads and id(wish) not in stand][:_MOST_LED]
+    room.taken += [shapely.Polygon(one.corners) for one in beside]
+    return beside + _placed(apart, _Places.of(apart, _led_places), room, _MOST_COVERED_APART, beside)
+
+
+@dataclass(slots=True)
+class _Room:
+    """Where labels can be: a frame, what they should not cover, what they must not touch."""
+
+    frame: Frame
+    lines: Sequence[Path]
+    taken: list[shapely.Geometry]
+
+
+def _placed(
+    wishes: Sequence[Wish], places: _Places, room: _Room, most_covered: float, beside: Sequence[Placed] = ()
+) -> list[Placed]:
+    """Return the labels that find a place among `places`; those of `beside` stand already."""
     if not len(places.wish):
         return []
     boxes = np.asarray(shapely.polygons(places.corners), dtype=object)
-    usable = _inside(places.corners, frame)
-    if len(taken):
-        usable[np.unique(shapely.STRtree(taken).query(boxes, predicate="intersects")[0])] = False
+    whole = boxes if places.leader is None else _with_leaders(boxes, places.leader)
+    usable = _inside(places.corners, room.frame)
+    if room.taken:
+        usable[np.unique(shapely.STRtree(room.taken).query(boxes, predicate="intersects")[0])] = False
+    if beside and places.leader is not None:
+        texts = shapely.STRtree([shapely.Polygon(one.corners) for one in beside])
+        usable[np.unique(texts.query(whole, predicate="intersects")[0])] = False
     rows = np.flatnonzero(usable)
     covered = np.zeros(len(boxes))
-    covered[rows] = _covered(boxes[rows], places.corners[rows], lines)
-    usable &= covered <= _MOST_COVERED
-    return _greedy(chosen, places, boxes, usable, covered + places.rank * 0.05)
+    covered[rows] = _covered(boxes[rows], places.corners[rows], room.lines)
+    usable &= covered <= most_covered
+    return _greedy(wishes, places, whole, usable, covered + places.rank * 0.05, beside)
+
+
+def _with_leaders(boxes: NDArray[np.object_], leaders: NDArray[np.float64]) -> NDArray[np.object_]:
+    lines = np.asarray(shapely.linestrings(leaders), dtype=object)
+    both = np.stack([boxes, lines], axis=1).ravel()
+    index = np.repeat(np.arange(len(boxes)), 2)
+    return np.asarray(shapely.geometrycollections(both, indices=index), dtype=object)
 
 
 def crowd(most: int = _MOST_IN_CELL) -> Callable[[Path], bool]:
@@ -163,6 +209,7 @@ def _greedy(
     boxes: NDArray[np.object_],
     usable: NDArray[np.bool_],
     cost: NDArray[np.float64],
+    beside: Sequence[Placed],
 ) -> list[Placed]:
     rows = np.flatnonzero(usable)
     left, right = shapely.STRtree(boxes[rows]).query(boxes[rows], predicate="intersects")
@@ -175,6 +222,8 @@ def _greedy(
         of_wish[int(places.wish[row])].append(position)
     middles = places.corners.mean(axis=1)
     stand: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for one in beside:
+        stand[one.wish.same].append(one.corners.mean(axis=0))
     placed = []
     for number, positions in sorted(of_wish.items()):
         wish = wishes[number]
@@ -184,7 +233,9 @@ def _greedy(
                 free[against[starts[position] : starts[position + 1]]] = False
                 stand[wish.same].append(middles[row])
                 start = places.start[row].tolist()
-                placed.append(Placed(wish, start[0], start[1], float(places.turn[row]), places.corners[row]))
+                leader = None if places.leader is None else places.leader[row]
+                turn = float(places.turn[row])
+                placed.append(Placed(wish, start[0], start[1], turn, places.corners[row], leader))
                 break
     return placed
 
@@ -212,18 +263,19 @@ class _Places:
     start: NDArray[np.float64]
     turn: NDArray[np.float64]
     corners: NDArray[np.float64]
+    leader: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, wishes: Sequence[Wish]) -> _Places:
+    def of(cls, wishes: Sequence[Wish], find: Callable[[Wish], Iterable[_Spot]]) -> _Places:
         wish: list[int] = []
         rank: list[float] = []
-        found: list[tuple[float, float, float]] = []  # x, y, radians
+        found: list[_Spot] = []
         for number, one in enumerate(wishes):
-            places = list(_around(one) if len(one.path) == 1 else _along(one))
+            places = list(find(one))
             found += places
             wish += [number] * len(places)
             rank += range(len(places))
-        spots = np.array(found).reshape(-1, 3)
+        spots = np.array([spot[:3] for spot in found]).reshape(-1, 3)
         width = np.array([wishes[number].width_mm for number in wish])
         size = np.array([wishes[number].size_mm for number in wish])
         return cls(
@@ -232,6 +284,7 @@ class _Places:
             spots[:, :2],
             np.degrees(spots[:, 2]),
             _corners(spots, width, size),
+            np.array([spot[3:] for spot in found]).reshape(-1, 2, 2) if found and len(found[0]) > 3 else None,
         )
 
 
@@ -247,6 +300,33 @@ def _corners(
         for a, b in ((near, low), (far, low), (far, high), (near, high))
     ]
     return np.stack(corners, axis=1)
+
+
+def _beside_places(wish: Wish) -> Iterable[_Spot]:
+    return _around(wish) if len(wish.path) == 1 else _along(wish)
+
+
+def _led_places(wish: Wish) -> Iterable[_Spot]:
+    """Yield level places on both sides of a line, some way off, each with the line that leads there."""
+    reach = _reach(wish.path)
+    if len(wish.path) < 2 or reach[-1] < wish.size_mm:
+        return
+    at = _interpolator(reach, wish.path)
+    middles = np.array([0.5, 0.3, 0.7, 0.1, 0.9]) * reach[-1]
+    spots, along = at(middles), at(middles + 0.1) - at(middles - 0.1)
+    for away in _LED_AWAY_MM:
+        for (x, y), (dx, dy) in zip(spots.tolist(), along.tolist(), strict=True):
+            size = np.hypot(dx, dy) or 1.0
+            for side in (1.0, -1.0):
+                end_x, end_y = x - side * dy / size * away, y + side * dx / size * away
+                start = end_x + 0.5 if end_x >= x else end_x - 0.5 - wish.width_mm
+                yield start, end_y - 0.25 * wish.size_mm, 0.0, x, y, end_x, end_y
+
+
+def _reach(path: Path) -> NDArray[np.float64]:
+    """Return how far along a path each of its vertices is."""
+    steps = np.diff(path, axis=0)
+    return np.concatenate([[0.0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))])
 
 
 def _around(wish: Wish) -> Iterable[tuple[float, float, float]]:
@@ -273,8 +353,7 @@ def _around(wish: Wish) -> Iterable[tuple[float, float, float]]:
 
 def _along(wish: Wish) -> Iterable[tuple[float, float, float]]:
     """Yield the places beside the straight stretches of a line, to be read from below or from the right."""
-    steps = np.hypot(*np.diff(wish.path, axis=0).T)
-    reach = np.concatenate([[0.0], np.cumsum(steps)])
+    reach = _reach(wish.path)
     length = float(reach[-1])
     if length < wish.width_mm * 0.6:
         return

@@ -16,7 +16,9 @@ from geoinfra.presentation.plan_words import Language, Words, thousands
 
 __all__ = [
     "FURNITURE_MM",
+    "Reference",
     "Row",
+    "cross_places",
     "draw_banner",
     "draw_furniture",
     "draw_grid",
@@ -206,15 +208,14 @@ def _length(length: float, language: Language) -> str:
 # ------------------------------------------------------------------ the grid
 
 
-def draw_grid(ink: Ink, view: View, *, crosses: bool = True) -> None:
+def draw_grid(ink: Ink, view: View) -> None:
     """Draw the frame of the map, its coordinate crosses, and their values around it."""
     frame, step = view.frame, grid_step_m(view.scale)
     min_e, min_n, max_e, max_n = view.bounds
     easting = np.arange(ceil(min_e / step), floor(max_e / step) + 1) * step
     northing = np.arange(ceil(min_n / step), floor(max_n / step) + 1) * step
-    if crosses:
-        with ink.clipped(frame):
-            ink.stroke(list(_crosses(view, easting, northing)), _BLACK, 0.13)
+    with ink.clipped(frame):
+        ink.stroke(list(_crosses(view)), _BLACK, 0.13)
     ink.box(frame, stroke=_BLACK, width_mm=0.3)
     ticks = []
     for e in easting.tolist():
@@ -236,21 +237,43 @@ def draw_grid(ink: Ink, view: View, *, crosses: bool = True) -> None:
     ink.stroke(ticks, _BLACK, 0.15)
 
 
-def _crosses(view: View, easting: np.ndarray, northing: np.ndarray) -> Iterator[np.ndarray]:
+def cross_places(view: View) -> np.ndarray:
+    """Return where the crosses of the grid stand on the page."""
+    step = grid_step_m(view.scale)
+    min_e, min_n, max_e, max_n = view.bounds
+    easting = np.arange(ceil(min_e / step), floor(max_e / step) + 1) * step
+    northing = np.arange(ceil(min_n / step), floor(max_n / step) + 1) * step
+    return view.on_page(np.stack(np.meshgrid(easting, northing), axis=-1).reshape(-1, 2))
+
+
+def _crosses(view: View) -> Iterator[np.ndarray]:
     half = _CROSS_MM / 2
-    for e in easting.tolist():
-        for n in northing.tolist():
-            x, y = view.on_page(np.array([e, n])).tolist()
-            yield np.array([[x - half, y], [x + half, y]])
-            yield np.array([[x, y - half], [x, y + half]])
+    for x, y in cross_places(view).tolist():
+        yield np.array([[x - half, y], [x + half, y]])
+        yield np.array([[x, y - half], [x, y + half]])
 
 
-def draw_reference(ink: Ink, x: float, y: float, text: str, towards: str) -> None:
-    """Write at the edge of the map which sheet goes on there, with an arrow; `x`, `y` is its middle."""
-    width = width_mm(text, 2.2, bold=True) + 6.0
-    box = Frame(x - width / 2, y - 1.9, width, 3.8)
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Which sheet goes on at an edge of the map; `x`, `y` is the middle of its box."""
+
+    x: float
+    y: float
+    text: str
+    towards: str
+
+    @property
+    def frame(self) -> Frame:
+        """The box in which it stands."""
+        width = width_mm(self.text, 2.2, bold=True) + 6.0
+        return Frame(self.x - width / 2, self.y - 1.9, width, 3.8)
+
+
+def draw_reference(ink: Ink, reference: Reference) -> None:
+    """Write which sheet goes on, with an arrow."""
+    box, y, towards = reference.frame, reference.y, reference.towards
     ink.box(box, fill="#ffffff", stroke=_BLACK, width_mm=0.15)
-    ink.text(box.left + 4.6, y - 0.8, text, 2.2, bold=True)
+    ink.text(box.left + 4.6, y - 0.8, reference.text, 2.2, bold=True)
     turn = {"east": 0.0, "north": 90.0, "west": 180.0, "south": 270.0}[towards]
     cosine, sine = np.cos(np.radians(turn)), np.sin(np.radians(turn))
     arrow = np.array([[-1.2, -1.1], [1.4, 0.0], [-1.2, 1.1]]) @ np.array([[cosine, sine], [-sine, cosine]])

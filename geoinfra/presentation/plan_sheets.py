@@ -44,7 +44,7 @@ _MANY_SHEETS: Final = 30
 _GRID_STEPS_M = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 50_000.0)
 _GRID_LEAST_MM = 40.0
 _BAR_MOST_MM = 50.0
-_OVERVIEW_STEPS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
+_OVERVIEW_STEPS = (1.0, 2.0, 2.5, 4.0, 5.0, 8.0)
 _OVERVIEW_SCALES: Final = tuple(step * 10.0**power for power in range(2, 8) for step in _OVERVIEW_STEPS)
 _EMPTY = 1e-6
 
@@ -300,7 +300,7 @@ def _covered(
     half_e, half_n = (size / 2).tolist()
     sheets = tuple(
         Sheet(number, e - half_e, n - half_n, e + half_e, n + half_n)
-        for number, (e, n) in enumerate(_in_order(middles), 1)
+        for number, (e, n) in enumerate(_in_order(middles, float(size[1])), 1)
     )
     return Division(paper, orientation, scale, sheets, ground)
 
@@ -362,7 +362,7 @@ def _intervals(pieces: Sequence[shapely.Geometry]) -> list[tuple[float, float]]:
     return stretches
 
 
-def _in_order(middles: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _in_order(middles: Sequence[tuple[float, float]], height: float) -> list[tuple[float, float]]:
     """Order the sheets along the ground's longer way where it has one, else by rows from north to south."""
     spots = np.array(middles)
     if len(spots) < 3:
@@ -372,7 +372,10 @@ def _in_order(middles: Sequence[tuple[float, float]]) -> list[tuple[float, float
     if sizes[1] < 0.35 * sizes[0]:
         axis = axes[0] if axes[0][np.argmax(np.abs(axes[0]))] > 0 else -axes[0]
         return [middles[row] for row in np.lexsort((spots[:, 0], np.round(centred @ axis, 3)))]
-    return [middles[row] for row in np.lexsort((spots[:, 0], -np.round(spots[:, 1], 1)))]
+    return [
+        middles[row]
+        for row in np.lexsort((spots[:, 0], np.round((spots[:, 1].max() - spots[:, 1]) / (0.7 * height))))
+    ]
 
 
 def _middle(bounds: Sequence[float]) -> tuple[float, float]:

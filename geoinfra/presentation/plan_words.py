@@ -50,6 +50,7 @@ class Words:
     nearest: str
     inside: str
     continued: str
+    unknown_owner: str
     all_signs: str
     dangerous: str
     very_dangerous: str
@@ -91,6 +92,7 @@ WORDS: Final[dict[Language, Words]] = {
         nearest="nærmest {distance} fra kanten",
         inside="{count} i graveområdet",
         continued="fortsat",
+        unknown_owner="Ejer ikke oplyst",
         all_signs="Signaturer",
         dangerous="farlig",
         very_dangerous="meget farlig",
@@ -130,6 +132,7 @@ WORDS: Final[dict[Language, Words]] = {
         nearest="nearest {distance} from the edge",
         inside="{count} in the dig area",
         continued="continued",
+        unknown_owner="Owner not told",
         all_signs="Signs",
         dangerous="dangerous",
         very_dangerous="very dangerous",
