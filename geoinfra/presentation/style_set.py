@@ -110,19 +110,19 @@ class ClassRow:
         return any(all(t.admits(attributes.get(t.attribute)) for t in tests) for tests in self.when)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dimension:
     """A way to sort features: each belongs to exactly one class."""
 
     key: str
     classes: tuple[ClassRow, ...]
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """Keys of the classes, in order."""
         return tuple(row.key for row in self.classes)
 
-    @property
+    @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Attributes that decide."""
         names = (test.attribute for row in self.classes for tests in row.when for test in tests)
@@ -143,7 +143,7 @@ class Dimension:
                 return found
         return ()
 
-    @property
+    @cached_property
     def tiers(self) -> tuple[tuple[ClassRow, ...], ...]:
         """The classes by precedence: those with conditions, those for the rest of some, that for all else."""
         firm = tuple(row for row in self.classes if not row.rest)
@@ -179,19 +179,24 @@ class ScaleBand:
 class Value:
     """A property of a part: what it is for each combination of classes."""
 
-    __slots__ = ("_find", "dimensions")
+    __slots__ = ("_find", "_found", "dimensions")
 
     def __init__(self, dimensions: tuple[str, ...], find: Callable[[Mapping[str, str], str], list[Any]]):
         self.dimensions = dimensions
         self._find = find
+        self._found: dict[tuple[str, ...], list[Any]] = {}
 
     def results(self, classes: Mapping[str, str], theme: str) -> list[Any]:
         """Return what the matching rows say: one entry, unless the table is at fault."""
-        return self._find(classes, theme)
+        key = (theme, *(classes[name] for name in self.dimensions))
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._find(classes, theme)
+        return found
 
     def at(self, classes: Mapping[str, str], theme: str) -> Any:
         """Return the value of a combination, or raise ``InvalidInput`` when no or several rows match."""
-        found = self._find(classes, theme)
+        found = self.results(classes, theme)
         if len(found) == 1:
             return found[0]
         raise InvalidInput(
