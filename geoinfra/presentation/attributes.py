@@ -99,7 +99,16 @@ def _parsed(batch: FeatureBatch, mark: str, read: Callable[[Mapping[str, Any]], 
 
 
 def _ownership(batch: FeatureBatch) -> list[str | None]:
-    return [_coded(text, _OWNERSHIP) for text in batch.columns["properties"]]
+    mark, length, found = _OWNERSHIP, len(_OWNERSHIP), []
+    for text in batch.columns["properties"]:  # in line, for it is asked of every feature
+        at = text.find(mark)
+        found.append(text[at + length : text.find('"', at + length)] if at >= 0 else None)
+    return found
+
+
+def _outlet(batch: FeatureBatch) -> list[str | None]:
+    rows = zip(batch.columns["kind"], batch.columns["properties"], strict=True)
+    return [_coded(text, _OUTLET) if kind == "component" else None for kind, text in rows]
 
 
 def _coded(text: str, mark: str) -> str | None:
@@ -207,7 +216,7 @@ DERIVED: Final[Mapping[str, Callable[[FeatureBatch], list[Any]]]] = {
     "containment": _containment,
     "flow": _flow,
     "width_mm": _width_mm,
-    "outlet": lambda b: [_coded(text, _OUTLET) for text in b.columns["properties"]],
+    "outlet": _outlet,
     "pressure_bar": lambda b: _parsed(b, '"tryk":{', lambda p: _measure(p.get("tryk"))),
     "temperature_c": lambda b: _parsed(b, '"temperatur":{', lambda p: _measure(p.get("temperatur"))),
     "text": _written_texts,
