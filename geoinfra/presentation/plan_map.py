@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any, Final
 
 import numpy as np
@@ -313,10 +313,11 @@ def _draw_fill(ink: Ink, layer: Fill, shapes: Sequence[Shapes]) -> None:
 
 
 def _draw_pattern(ink: Ink, layer: Fill, rings: Sequence[Path]) -> None:
-    area = shapely.union_all([shapely.make_valid(shapely.Polygon(ring)) for ring in rings if len(ring) > 3])
-    if area.is_empty:
+    solids = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings if len(ring) > 3]
+    area: shapely.Geometry = reduce(shapely.symmetric_difference, solids, shapely.Polygon())  # even-odd
+    if shapely.is_empty(area):
         return
-    low, high = np.array(area.bounds[:2]), np.array(area.bounds[2:])
+    low, high = np.split(shapely.bounds(area), 2)
     if layer.pattern == "dots":
         grid = np.stack(
             np.meshgrid(*(np.arange(a, b, _HATCH_MM) for a, b in zip(low, high, strict=True))), -1

@@ -23,9 +23,10 @@ from geoinfra.presentation.attributes import feature_attributes
 from geoinfra.presentation.offline_sections import PageFacts
 from geoinfra.presentation.plan import PlanOptions, PlanWritten, write_plan
 from geoinfra.presentation.plan_background import Background
-from geoinfra.presentation.plan_ink import POINTS_PER_MM, REPLACEMENT
-from geoinfra.presentation.plan_sheets import divide
-from geoinfra.presentation.resolve import Stroke, resolve
+from geoinfra.presentation.plan_ink import POINTS_PER_MM, REPLACEMENT, Ink
+from geoinfra.presentation.plan_map import Shapes, View, paint
+from geoinfra.presentation.plan_sheets import Frame, divide
+from geoinfra.presentation.resolve import Fill, Marker, Stroke, Symbol, resolve
 from geoinfra.presentation.style_set import load_style_set
 from geoinfra.tables import FeatureBatch
 from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
@@ -488,6 +489,59 @@ class TestCommand:
         done = CliRunner().invoke(app, ["presentation", "plan", str(package), str(target), *arguments])
         assert done.exit_code == 2
         assert not target.exists()
+
+
+class TestInk:
+    """What no published style set may use to-day is drawn all the same."""
+
+    @pytest.mark.parametrize("pattern", ["", "hatch", "cross", "dots"])
+    def test_a_pattern_fills_the_inside_and_nothing_else(self, pattern: str) -> None:
+        square = np.array([[20.0, 20.0], [60.0, 20.0], [60.0, 60.0], [20.0, 60.0], [20.0, 20.0]])
+        hole = np.array([[30.0, 30.0], [50.0, 30.0], [50.0, 50.0], [30.0, 50.0], [30.0, 30.0]])
+        page = painted(Fill("p", 1, "#336699", 0.5, pattern), Shapes(rings=[square, hole]))
+        found = [np.array(points) for points in page if len(points) > 1]
+        assert found
+        assert all(((points > 19.9) & (points < 60.1)).all() for points in found)
+        if pattern:
+            assert len(found) > 10
+            assert not any(((path.mean(axis=0) > 31) & (path.mean(axis=0) < 49)).all() for path in found)
+
+    @pytest.mark.parametrize(
+        ("marker", "each"),
+        [
+            ("triangle", 1),
+            ("triangle-open", 2),
+            ("bar-1", 1),
+            ("bar-3", 3),
+            ("cross", 2),
+            ("arrow", 1),
+            ("circle-open", 2),
+        ],
+    )
+    def test_a_mark_stands_every_spacing_from_the_first(self, marker: str, each: int) -> None:
+        line = np.array([[10.0, 50.0], [60.0, 50.0], [60.0, 100.0]])
+        layer = Marker("m", 1, "#000000", 1.0, marker, 2.0, 7.0, 20.0, 70.0, 5.0)
+        found = [np.array(points) for points in painted(layer, Shapes(lines=[line]))]
+        assert len(found) == 5 * each  # at 5, 25, 45, 65 and 85 mm
+        middles = {
+            tuple(np.round((path.min(axis=0) + path.max(axis=0)) / 2 / 5).astype(int) * 5) for path in found
+        }
+        assert middles == {(15, 50), (35, 50), (55, 50), (60, 65), (60, 85)}
+
+
+def painted(layer: Any, shapes: Shapes) -> list[list[tuple[float, float]]]:
+    """The paths of one layer on a page, in millimetres."""
+    target = io.BytesIO()
+    ink = Ink(target, "t", "t")
+    ink.begin(200.0, 200.0, "t")
+    paint(
+        ink, View(Frame(0.0, 0.0, 200.0, 200.0), 0.0, 0.0, 1000.0), [(Symbol("", {}, (layer,)), 0.0, shapes)]
+    )
+    ink.end()
+    ink.save()
+    with pdfplumber.open(io.BytesIO(target.getvalue())) as document:
+        items = [item for item in document.pages[0].layout if hasattr(item, "pts")]
+        return [[(x / POINTS_PER_MM, y / POINTS_PER_MM) for x, y in item.pts] for item in items]
 
 
 # ------------------------------------------------------------------ reading back
