@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,8 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
     with store.read() as connection:
         if not has_its_turn(connection, number, sequence):
             raise NotYet
-    filed = whole(store, context.access, number)
+    filed, rows = _answers_and_rows(store, context, number)
     key = signing.signing_key(store)
-    rows = _rows_by_owner(store, context, filed)
     name = f"packages/{number.lower()}/{sequence}.zip"
     with store.blobs.writing(name) as path:
         manifest = _write_zip(store, path, filed, sequence, rows, key, context.progress)
@@ -88,6 +88,23 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
 
 def _described(blob: Blob) -> dict[str, Any]:
     return {"sha256": blob.sha256, "size_bytes": blob.size_bytes}
+
+
+def _answers_and_rows(
+    store: Store, context: JobContext, number: str
+) -> tuple[Enquiry, dict[str, list[FeatureBatch]]]:
+    """Return an enquiry with what its answers give; read again when an answer changed meanwhile."""
+    filed = whole(store, context.access, number)
+    while True:
+        rows = _rows_by_owner(store, context, filed)
+        before, filed = filed, whole(store, context.access, number)
+        if _given(before) == _given(filed):
+            return filed, rows
+        context.progress(0.0, "an answer has changed")  # ends here when somebody else took the job over
+
+
+def _given(filed: Enquiry) -> list[tuple[str, int, str, str | None]]:
+    return [(one.owner_cvr, one.version, one.status, one.delivery_id) for one in filed.stored_answers]
 
 
 def _rows_by_owner(store: Store, context: JobContext, filed: Enquiry) -> dict[str, list[FeatureBatch]]:
@@ -150,7 +167,7 @@ def _write_zip(
         _dig_request(filed, facts.sandbox),
         [file for owned in kept.values() for file in owned],
         page_facts(filed, facts, sequence, precautions, changes),
-        lambda: stored_background(store, asked.polygon),
+        cache(partial(stored_background, store, asked.polygon)),
     )
     features = {owner: sum(map(len, owned)) for owner, owned in rows.items()}
     attached = {owner: {file.name: file.path for file in owned} for owner, owned in kept.items()}

@@ -337,3 +337,34 @@ def test_only_an_owner_with_a_dispensation_hands_over(asked: tuple[Store, Access
     store, _, filed = asked
     with pytest.raises(Conflict):
         hand_over(store, owner(A), filed.number)
+
+
+def test_a_package_never_says_one_answer_and_holds_another(
+    asked: tuple[Store, Access, Enquiry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A correction falls between reading the answers and reading the rows."""
+    import geoinfra.flows.packages as flow
+
+    store, _, filed = asked
+    store_answer(store, owner(A), filed.number, svar(A, ["el.1", "el.2"]))
+    mended = empty(A, ResponseType.NO_LINES)
+    read, corrected = flow._rows_by_owner, []
+
+    def read_late(*given: Any) -> Any:
+        if not corrected:
+            corrected.append(correct_answer(store, owner(A), filed.number, mended, WHY))
+        return read(*given)
+
+    monkeypatch.setattr(flow, "_rows_by_owner", read_late)
+    work_off(store)
+    with store.read() as connection:
+        texts = connection.scalars(
+            sa.select(schema.packages.c.manifest).order_by(schema.packages.c.sequence)
+        ).all()
+    told = [
+        (one["status"], one["version"])
+        for text in texts[1:]
+        for one in json.loads(text)["owners"]
+        if one["cvr"] == A
+    ]
+    assert told == [("no-lines", 2)] * 2
