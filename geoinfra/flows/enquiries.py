@@ -376,9 +376,8 @@ def _insert(
     outbox.emit(tx, "enquiry.filed", number, {"number": number, "owners": asked})
     for answer in draft.answers:
         if answer.answered_at:
-            outbox.emit(
-                tx, "answer.stored", number, {"owner_cvr": answer.owner_cvr, "status": str(answer.status)}
-            )
+            told = {"owner_cvr": answer.owner_cvr, "status": str(answer.status), "version": answer.version}
+            outbox.emit(tx, "answer.stored", number, told)
     write_first_versions(tx, number, access.principal)
     start_clock(tx, number)
 

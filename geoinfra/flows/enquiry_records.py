@@ -151,7 +151,7 @@ class Answer:
             "version": self.version,
             "expected_at": self.header.get("expected_at"),
             "supplementary_info": self.header.get("supplementary_info"),
-            "contact": self.contact,
+            "contact": self.contact and {n: t for n, t in self.contact.items() if n != "gml_id"},
         }
 
 
