@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -314,7 +314,9 @@ def _draw_fill(ink: Ink, layer: Fill, shapes: Sequence[Shapes]) -> None:
 
 def _draw_pattern(ink: Ink, layer: Fill, rings: Sequence[Path]) -> None:
     solids = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings if len(ring) > 3]
-    area: shapely.Geometry = reduce(shapely.symmetric_difference, solids, shapely.Polygon())  # even-odd
+    area: shapely.Geometry = shapely.Polygon()
+    for solid in solids:  # even-odd: a ring in a ring is a hole
+        area = shapely.symmetric_difference(area, solid)
     if shapely.is_empty(area):
         return
     low, high = np.split(shapely.bounds(area), 2)
