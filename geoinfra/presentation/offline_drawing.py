@@ -7,7 +7,7 @@ is a list of layers, and layers lie in the order in which they are drawn, so the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +37,7 @@ __all__ = ["SORTED_BY", "drawing_of"]
 SORTED_BY: Final = ("type", "status", "hazard")
 """Dimensions by which the map can be filtered."""
 
+_WHITE: Final = "#ffffff"
 _LEGEND_SCALE: Final = 500.0
 _MAX_WIDTH_MM: Final = 50_000.0
 _BOX: Final = 24.0
@@ -209,16 +210,27 @@ def _legend(style_set: StyleSet, seen: Sequence[Symbol], tables: _Tables) -> lis
     classes = {
         row.en.lower(): [name, row.key] for name in SORTED_BY for row in style_set.dimensions[name].classes
     }
-    return [
-        {
-            "da": one.title,
-            "en": other.title,
-            "symbol": tables.symbol(one.symbol),
-            "form": _form(one.symbol),
-            "of": classes.get(other.title.rpartition(": ")[2].lower()),
-        }
-        for one, other in zip(danish, english, strict=True)
-    ]
+    rows = []
+    for one, other in zip(danish, english, strict=True):
+        of = classes.get(other.title.rpartition(": ")[2].lower())
+        symbol = one.symbol if of is None or of[0] == "type" else _plainest(seen, *of)
+        number, form = tables.symbol(symbol), _form(symbol)
+        rows.append({"da": one.title, "en": other.title, "symbol": number, "form": form, "of": of})
+    return rows
+
+
+def _plainest(seen: Iterable[Symbol], dimension: str, key: str) -> Symbol:
+    """Return the symbol of a class that shows least else, with all its signs."""
+    found = [symbol for symbol in seen if symbol.classes[dimension] == key]
+
+    def plainness(symbol: Symbol) -> tuple[bool, int, float, bool, int, str]:
+        markers = len(symbol.of(Marker))
+        inked = max((one.opacity for one in symbol.of(Stroke) if one.colour != _WHITE), default=0.0)
+        dashed = any(one.dash_mm for one in symbol.of(Stroke))
+        return not markers, markers, -inked, dashed, len(symbol.layers), symbol.rule_set
+
+    best = min(found, key=plainness)
+    return replace(best, layers=tuple(one for one in best.layers if not isinstance(one, Corridor | Label)))
 
 
 def _form(symbol: Symbol) -> str:

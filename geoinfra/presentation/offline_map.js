@@ -2,8 +2,8 @@
 // Draws features on a canvas by layers, bottom to top. No rule of the drawing stands here: which layers a
 // feature has, and their colours, widths, dashes, signs and texts, come with the page's data.
 
-/** @returns a drawing of the paths `net` (see the page's script), each feature f with its `look[f]`. */
-const mapDrawing = ({ style, net, english }) => { // eslint-disable-line no-unused-vars
+/** A drawing of the paths `net` (see the page's script); each feature f has its `style.look[f]`. */
+const mapDrawing = ({ style, net, english }) => {
   const { layers, symbols, looks, bands, look, labels } = style;
   const halfWidthsMm = style.half_width_mm;
   const CHUNK = 150; // subpaths a stroke: very long paths are slow to rasterise
@@ -582,7 +582,7 @@ const mapDrawing = ({ style, net, english }) => { // eslint-disable-line no-unus
 
   /** Draw a symbol on a small canvas as it is on the map. */
   const sample = (canvas, symbol, form) => {
-    const w = 54, h = 24, ratio = 2, ink = canvas.getContext("2d"), path = sampleShape(form, w, h);
+    const w = 46, h = 24, ratio = 2, ink = canvas.getContext("2d"), path = sampleShape(form, w, h);
     canvas.width = w * ratio;
     canvas.height = h * ratio;
     const drawn = symbols[symbol].map((i) => layers[i]), marks = drawn.filter((layer) => layer.draw === "marker");
