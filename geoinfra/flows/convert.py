@@ -127,6 +127,10 @@ def convert(
                 more["terrain"] = stack.enter_context(GeoTiffTerrain(terrain))
             if wanted.name == "dxf":
                 more["owners"] = opened.owner_names
+            if wanted.name == "gpkg":
+                from geoinfra.presentation.qml import default_layer_style
+
+                more["styles"] = default_layer_style
             count = wanted.write(target, with_container_geometry(rows), **more)
     _note_losses(opened, wanted, attached=wanted.name == "ler" and target.suffix.lower() == ".zip")
     return Converted(count, opened.report)

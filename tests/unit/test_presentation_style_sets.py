@@ -471,3 +471,29 @@ THEMES: dict[str, dict[str, Any]] = {
     "wees": {"supply": "water", "ownership": "uden ejer"},
     "overig": {"supply": "unknown"},
 }
+
+
+# ------------------------------------------------------------------ commands
+
+
+def test_the_commands_list_cover_emit_and_draw_legends(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from geoinfra.cli import app
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["presentation", *arguments])
+
+    covered = run("coverage", "--json")
+    assert covered.exit_code == 0
+    told = json.loads(covered.stdout)["style_sets"]
+    assert set(told) == set(style_sets())
+    assert all((one["gaps"], one["overlaps"]) == (0, 0) and one["combinations"] > 0 for one in told.values())
+    assert json.loads(run("list", "--json").stdout)["style_sets"]["geoinfra"] == ["1.0.0"]
+    for target in ("maplibre", "sld"):
+        assert run("emit", "dlf@1.0.0", target, str(tmp_path / target)).exit_code == 0
+        assert (tmp_path / target).stat().st_size > 1000
+    assert run("legend", "dlf", str(tmp_path / "legend.html"), "--language", "en").exit_code == 0
+    assert "Telecommunication" in (tmp_path / "legend.html").read_text("utf-8")
+    assert isinstance(run("emit", "nothing", "sld", str(tmp_path / "x")).exception, NotFound)
+    assert isinstance(run("legend", "dlf", str(tmp_path / "x.docx")).exception, InvalidInput)
