@@ -130,6 +130,7 @@ class Ink:
         self._canvas = canvas(target, invariant=1, pageCompression=1, initialFontName=_FONTS[False][0])
         self._canvas.setTitle(printable(title))
         self._canvas.setSubject(printable(subject))
+        self._canvas.setAuthor("geoinfra")
         self._canvas.setCreator("geoinfra")
         self._canvas.setViewerPreference("PrintScaling", "None")
         self._state: dict[str, Any] = {}
