@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreAddress", "acting", "app", "run"]
 
+_OPERATOR = Access("system:cli", None, frozenset({Role.ADMIN}))
 out = Console()
 err = Console(stderr=True)
 
@@ -317,15 +318,25 @@ def owner_add_command(
     area: Annotated[
         Path | None, typer.Option(exists=True, help="GeoJSON of the interest areas, EPSG:25832.")
     ] = None,
+    email: Annotated[str, typer.Option(help="Mail address that excavators are given.")] = "",
+    phone: Annotated[str, typer.Option(help="Telephone that excavators are given.")] = "",
 ) -> None:
     """Register a utility owner, with the areas in which he must be asked."""
-    from geoinfra.flows.owners import read_interest_areas
+    from geoinfra.flows.owners import checked_contact, read_interest_areas
     from geoinfra.storage import organisations
 
+    contact = checked_contact({"email": email, "phone": phone}, "contact") if email or phone else {}
+    areas = read_interest_areas(area, cvr) if area else []
+    if area and not areas:
+        raise InvalidInput(
+            f"{area.name} holds no interest area of {cvr}.", hint="Each area names its owner as 'cvr'."
+        )
     with context.obj.open() as store, store.begin() as tx:
-        organisations.add_organisation(tx, cvr, name)
-        if area:
-            organisations.set_interest_areas(tx, cvr, read_interest_areas(area, cvr))
+        organisations.add_organisation(tx, cvr, name, contact)
+        if areas:
+            organisations.set_interest_areas(tx, cvr, areas)
+        numbers = [one.number for one in areas]
+        store.audit.record(tx, "organisation.added", _OPERATOR, cvr, {"areas": numbers})
         tx.commit()
     out.print(f"Registered {name} ({cvr}).")
 
@@ -343,6 +354,8 @@ def token_create_command(
 
     with context.obj.open() as store, store.begin() as tx:
         token_id, secret = organisations.create_token(tx, cvr, role, label, timedelta(days=days))
+        facts = {"organisation": cvr, "roles": sorted(map(str, role)), "days": days}
+        store.audit.record(tx, "token.created", _OPERATOR, token_id, facts)
         tx.commit()
     err.print(f"Token {token_id}, valid {days} days. Keep it now: it is not shown again.")
     out.print(secret, markup=False, highlight=False)
@@ -359,7 +372,8 @@ def token_list_command(
         for item in organisations.list_tokens(connection, cvr):
             roles = ",".join(sorted(item.roles))
             state = f"revoked {item.revoked_at}" if item.revoked_at else f"until {item.expires_at}"
-            out.print(f"{item.token_id}  {item.organisation}  {roles}  {state}  {item.label}", markup=False)
+            line = f"{item.token_id}  {item.organisation}  {roles}  {state}  {item.label}"
+            out.print(line, markup=False, soft_wrap=True)
 
 
 @token.command("revoke")
@@ -371,6 +385,7 @@ def token_revoke_command(
 
     with context.obj.open() as store, store.begin() as tx:
         organisations.revoke_token(tx, token_id)
+        store.audit.record(tx, "token.revoked", _OPERATOR, token_id)
         tx.commit()
     out.print(f"Token {token_id} is revoked.")
 
@@ -393,7 +408,7 @@ def audit_tail_command(
     with context.obj.open() as store:
         for entry in store.audit.tail(limit):
             line = f"{entry.entry:>6} {entry.at} {entry.principal:<24} {entry.action:<20} {entry.subject}"
-            out.print(line, markup=False, highlight=False)
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @sample_app.command("town")

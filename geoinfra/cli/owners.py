@@ -52,10 +52,15 @@ def areas_list_command(
 
 
 def _print_area(record: AreaRecord) -> None:
+    from geoinfra.utilities.legal_clock import DENMARK
+
     area = record.area
-    end = f" to {area.valid_to:%Y-%m-%d %H:%M}" if area.valid_to else ""
+    begin, last = (
+        at and f"{at.astimezone(DENMARK):%Y-%m-%d %H:%M}" for at in (area.valid_from, area.valid_to)
+    )
+    end = f" to {last}" if last else ""
     supplies = ", ".join(area.supply_types)
-    line = f"{area.number:>8}  {record.state:<8}  {area.valid_from:%Y-%m-%d %H:%M}{end}  {supplies}"
+    line = f"{area.number:>8}  {record.state:<8}  {begin}{end}  {supplies}"
     out.print(line, markup=False, highlight=False)
     proposal = record.proposal
     if proposal is not None:

@@ -40,6 +40,7 @@ __all__ = [
     "Coverage",
     "area_collection",
     "area_from_notice",
+    "checked_contact",
     "clear_dispensation",
     "coverage",
     "list_areas",
@@ -619,10 +620,11 @@ def _contacts(value: Any, path: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping) or not set(value) <= set(CONTACT_PURPOSES):
         raise _wrong(f"{path}.contacts", f"has the members: {', '.join(CONTACT_PURPOSES)}.")
-    return {purpose: _contact(value[purpose], f"{path}.contacts.{purpose}") for purpose in value}
+    return {purpose: checked_contact(value[purpose], f"{path}.contacts.{purpose}") for purpose in value}
 
 
-def _contact(value: Any, path: str) -> dict[str, str]:
+def checked_contact(value: Any, path: str) -> dict[str, str]:
+    """Return name, mail address and telephone as they are kept; refuse, naming `path`, what is none."""
     known = isinstance(value, Mapping) and set(value) <= set(_CONTACT_TEXTS)
     texts = {name: value.get(name) or "" for name in _CONTACT_TEXTS} if known else {}
     for name, text in texts.items():

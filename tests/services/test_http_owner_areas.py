@@ -305,3 +305,25 @@ def test_the_command_line_does_the_same(tmp_path: Path) -> None:
         "owner", "dispensation", "set", A, "--from", "2026-12-01", "--to", "2026-12-31"
     )
     assert "no dispensation" in run("owner", "dispensation", "clear", A)
+
+
+def test_what_the_operator_does_to_organisations_and_tokens_is_in_the_audit_log(tmp_path: Path) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(command_line, ["--data-dir", str(tmp_path / "data"), *words])
+        assert bool(done.exit_code) == bool(code), done.output
+        return done.output
+
+    nobody = tmp_path / "areas.geojson"
+    nobody.write_text(json.dumps({"features": []}))
+    run("owner", "add", A, "Vandværket", "--area", str(nobody), code=1)
+    run("owner", "add", A, "Vandværket", "--phone", "none", code=1)
+    run("owner", "add", A, "Vandværket", "--phone", "70101010", "--email", "vagt@vand.example")
+    run("token", "create", A, "--role", "owner")
+    token = run("token", "list", A).split()[0]
+    run("token", "revoke", token)
+    told = [line.split()[2:5] for line in run("audit", "tail").splitlines()]
+    assert told == [
+        ["system:cli", "token.revoked", token],
+        ["system:cli", "token.created", token],
+        ["system:cli", "organisation.added", A],
+    ]
