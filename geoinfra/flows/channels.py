@@ -18,7 +18,7 @@ from geoinfra.flows.concerns import CHOOSABLE, DEFAULT_EVENTS
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage import channels as stored
 from geoinfra.storage.channels import Channel, Notice
-from geoinfra.storage.organisations import get_organisation
+from geoinfra.storage.organisations import get_organisation, lock_organisation
 from geoinfra.storage.records import Transaction, timestamp
 
 __all__ = [
@@ -128,6 +128,7 @@ def add_channel(
     with store.begin() as tx:
         if get_organisation(tx.connection, cvr) is None:
             raise NotFound(f"There is no organisation {cvr[:20]}.", hint="Record the organisation first.")
+        lock_organisation(tx, cvr)
         _check_room(stored.list_channels(tx.connection, cvr), kind, target)
         channel, secret = stored.add_channel(tx, cvr, kind, target, events)
         tx.commit()

@@ -15,6 +15,7 @@ from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput
 from geoinfra.flows.sandbox import number_prefix
 from geoinfra.storage import Store, schema
+from geoinfra.storage.organisations import lock_organisation
 from geoinfra.storage.records import Transaction, new_id, now
 from geoinfra.utilities.damage_statistics import DamageStatistics, damage_statistics
 from geoinfra.utilities.damages import Damage, last_day, read_damages
@@ -116,7 +117,7 @@ def store_damage(store: Store, access: Access, damage: Damage) -> Reported:
     """Store an owner's damage; see :func:`report_damage`."""
     reporter = _reporter(access)
     with store.begin() as tx:
-        _lock(tx, reporter)
+        lock_organisation(tx, reporter)  # none is counted twice
         damage = _numbered(damage, number_prefix(tx.connection))
         if damage.enquiry not in {"", *_concerning(tx.connection, reporter, [damage.enquiry])}:
             raise _no_such_enquiry(damage.enquiry)
@@ -149,7 +150,7 @@ def import_damages(store: Store, access: Access, content: bytes) -> list[Importe
     good = [damage for _, damage in rows if isinstance(damage, Damage)]
     numbers = sorted({damage.enquiry for damage in good if damage.enquiry})
     with store.begin() as tx:
-        _lock(tx, reporter)
+        lock_organisation(tx, reporter)
         concerning = {"", *_concerning(tx.connection, reporter, numbers)}
         known = _documents(tx.connection, reporter, sorted({damage.year for damage in good}))
         outcome = []
@@ -193,12 +194,6 @@ def _no_such_enquiry(number: str) -> InvalidInput:
             "message_da": "lerNummer er ikke en forespørgsel, der vedrører jer.",
         },
     )
-
-
-def _lock(tx: Transaction, reporter: str) -> None:
-    """Let an owner's reports follow each other, so that none is counted twice."""
-    table = schema.organisations
-    tx.execute(sa.select(table.c.cvr).where(table.c.cvr == reporter).with_for_update(key_share=True))
 
 
 def _concerning(connection: sa.Connection, owner_cvr: str, numbers: Sequence[str]) -> Iterator[str]:

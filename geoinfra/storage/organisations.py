@@ -41,6 +41,7 @@ __all__ = [
     "get_organisation",
     "list_organisations",
     "list_tokens",
+    "lock_organisation",
     "owners_in",
     "revoke_token",
     "set_dispensation",
@@ -207,6 +208,12 @@ def add_organisation(
     document = json.dumps(organisation.contact, ensure_ascii=False)
     tx.execute(sa.insert(organisations).values(cvr=cvr, name=name, contact=document, created_at=now()))
     return organisation
+
+
+def lock_organisation(tx: Transaction, cvr: str) -> None:
+    """Let changes of one organisation's things follow each other; held to the end of the transaction."""
+    table = organisations.c
+    tx.execute(sa.select(table.cvr).where(table.cvr == cvr).with_for_update(key_share=True))
 
 
 def get_organisation(connection: sa.Connection, cvr: str) -> Organisation | None:

@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from conftest import StoreMaker
 from notice_world import (
     DIGGER,
     DUE,
@@ -34,6 +36,8 @@ from notice_world import (
 )
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from geoinfra.access import Access, Role
+from geoinfra.errors import Conflict
 from geoinfra.flows.channels import ChannelRules
 from geoinfra.flows.concerns import CHOOSABLE
 from geoinfra.flows.notices import MOST_FAILURES, PAUSES_S, Message, NoticeSender, Undelivered, make_notices
@@ -442,3 +446,23 @@ def test_the_letter_of_a_late_answer_names_who_is_missing_and_until_when(world: 
     assert "Alfa" not in owner.text
     assert "Sag 7" not in owner.text
     assert "24.11.2026 kl. 10.30" in owner.text
+
+
+def test_a_channel_asked_for_twice_at_one_moment_is_added_once(world: Store, make_store: StoreMaker) -> None:
+    from geoinfra.flows.channels import add_channel as add
+
+    stores = [make_store() for _ in range(4)]
+    start = threading.Barrier(len(stores))
+    document = {"kind": "mail", "target": "vagt@example.dk"}
+
+    def ask(mine: Store) -> str:
+        start.wait()
+        try:
+            add(mine, Access("test:vagt", DIGGER, frozenset({Role.EXCAVATOR})), document, ChannelRules())
+        except Conflict:
+            return "refused"
+        return "added"
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        outcomes = list(pool.map(ask, stores))
+    assert sorted(outcomes) == ["added", *["refused"] * 3]
