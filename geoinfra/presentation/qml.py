@@ -15,6 +15,7 @@ from typing import Any, Final
 from lxml import etree
 
 from geoinfra.presentation.conditions import FALSE, TRUE, All, Condition, all_of, bound, class_condition
+from geoinfra.presentation.maplibre import COLLECTIONS
 from geoinfra.presentation.markers import marker_svg
 from geoinfra.presentation.resolve import Corridor, Fill, Label, Marker, PointSymbol, Stroke
 from geoinfra.presentation.rules import Rule, listed_types, part_rules
@@ -22,8 +23,9 @@ from geoinfra.presentation.style_set import StyleSet, Test, load_style_set
 from geoinfra.presentation.symbols import load_symbols
 from geoinfra.utilities.catalogue import FeatureClass, catalogue
 from geoinfra.utilities.formats.flat import class_layout
+from geoinfra.utilities.model import UTILITY_FEATURES
 
-__all__ = ["default_layer_style", "emit", "layer_style"]
+__all__ = ["collection_style", "default_layer_style", "emit", "layer_style"]
 
 _VERSION: Final = "3.22.16"
 _ROOT: Final = "{00000000-0000-0000-0000-000000000001}"
@@ -56,6 +58,32 @@ def default_layer_style(feature_class: str) -> str:
     return layer_style(load_style_set(), feature_class)
 
 
+def collection_style(
+    style_set: StyleSet, collection: str, *, language: str = "da", theme: str | None = None
+) -> str:
+    """Return the QML of a collection as OGC API Features gives it: features of many classes in one layer.
+
+    What no property of the collection tells, such as containment, counts as absent.
+
+    Parameters
+    ----------
+    collection
+        A key of :data:`geoinfra.presentation.maplibre.COLLECTIONS`.
+    """
+    known: dict[str, frozenset[Any]] = {"kind": frozenset(COLLECTIONS[collection])}
+    fields = {column.name: f'"{column.name}"' for column in UTILITY_FEATURES.public_columns}
+    fields["depth_source"] = "(CASE WHEN \"depth_mm\" IS NOT NULL THEN 'stated' END)"
+    fields["width_mm"] = 'coalesce("diameter_mm",0)'
+    for name in style_set.attributes:
+        if name not in fields:
+            known.setdefault(name, frozenset((None,)))
+    kinds = ("line",) if collection == "utility-lines" else tuple(_GEOMETRIES)
+    rules = [rule for part in style_set.parts for rule in part_rules(style_set, part, theme)]
+    root = _Writer(style_set, collection, known, fields, language).style(rules, kinds)
+    text: str = etree.tostring(root, encoding="unicode")
+    return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{text}"
+
+
 def _style(style_set: StyleSet, entry: FeatureClass, language: str, theme: str | None) -> Any:
     known: dict[str, frozenset[Any]] = {
         "feature_class": frozenset((entry.name,)),
@@ -70,7 +98,7 @@ def _style(style_set: StyleSet, entry: FeatureClass, language: str, theme: str |
             known.setdefault(name, frozenset((None,)))
     kinds = _KINDS.get(entry.geometry.geometry if entry.geometry else "", tuple(_GEOMETRIES))
     rules = [rule for part in style_set.parts for rule in part_rules(style_set, part, theme)]
-    return _Writer(style_set, entry, known, fields, language).style(rules, kinds)
+    return _Writer(style_set, entry.name, known, fields, language).style(rules, kinds)
 
 
 # ------------------------------------------------------------------ attributes as expressions
@@ -171,13 +199,13 @@ class _Writer:
     def __init__(
         self,
         style_set: StyleSet,
-        entry: FeatureClass,
+        name: str,
         known: Mapping[str, frozenset[Any]],
         fields: Mapping[str, str],
         language: str,
     ) -> None:
         self._set = style_set
-        self._entry = entry
+        self._name = name
         self._known = known
         self._fields = fields
         self._language = language
@@ -188,7 +216,7 @@ class _Writer:
         """Return the element ``qgis``."""
         categories = "Symbology|Labeling"
         root = etree.Element("qgis", version=_VERSION, styleCategories=categories, labelsEnabled="1")
-        root.set("name", self._entry.name)
+        root.set("name", self._name)
         renderer = etree.SubElement(
             root, "renderer-v2", type="RuleRenderer", symbollevels="1", forceraster="0", enableorderby="0"
         )

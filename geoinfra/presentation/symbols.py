@@ -36,6 +36,7 @@ __all__ = [
     "load_symbols",
     "make_sprite",
     "rasterise",
+    "sprite_sheet",
     "symbol_for",
 ]
 
@@ -312,28 +313,45 @@ def make_sprite(
     size_px
         Size of a symbol on the map.
     """
-    if not images or len(images) > 4096:
+    chosen = symbols or load_symbols()
+    pictures = {
+        name: ("0 0 24 24", chosen.drawing(symbol).elements(colour))
+        for name, (symbol, colour) in images.items()
+    }
+    return sprite_sheet(pictures, pixel_ratio=pixel_ratio, size_px=size_px)
+
+
+def sprite_sheet(
+    pictures: Mapping[str, tuple[str, str]], *, pixel_ratio: int = 1, size_px: int = 24
+) -> Sprite:
+    """Put pictures on one sheet; equal input gives equal bytes.
+
+    Parameters
+    ----------
+    pictures
+        Name in the sprite -> ``viewBox`` and SVG elements.
+    pixel_ratio, size_px
+        As for :func:`make_sprite`.
+    """
+    if not pictures or len(pictures) > 4096:
         raise InvalidInput("A sprite holds 1 to 4096 images.")
     if not (1 <= pixel_ratio <= 4 and 8 <= size_px <= 128):
         raise InvalidInput("A sprite has 1 to 4 pixels for each pixel, and images of 8 to 128 pixels.")
-    chosen = symbols or load_symbols()
-    side_px, columns = size_px * pixel_ratio, math.ceil(math.sqrt(len(images)))
+    side_px, columns = size_px * pixel_ratio, math.ceil(math.sqrt(len(pictures)))
     index, parts = {}, []
-    for place, name in enumerate(sorted(images)):
+    for place, name in enumerate(sorted(pictures)):
         x, y = place % columns * side_px, place // columns * side_px
         index[name] = {"x": x, "y": y, "width": side_px, "height": side_px, "pixelRatio": pixel_ratio}
-        symbol, colour = images[name]
-        parts.append(_placed(chosen.drawing(symbol).elements(colour), x, y, side_px))
-    width_px, height_px = columns * side_px, math.ceil(len(images) / columns) * side_px
+        box, elements = pictures[name]
+        parts.append(
+            f'<svg x="{x}" y="{y}" width="{side_px}" height="{side_px}" viewBox="{box}">{elements}</svg>'
+        )
+    width_px, height_px = columns * side_px, math.ceil(len(pictures) / columns) * side_px
     sheet = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width_px}" height="{height_px}"'
         f' viewBox="0 0 {width_px} {height_px}">{"".join(parts)}</svg>'
     )
     return Sprite(rasterise(sheet, width_px, height_px), index)
-
-
-def _placed(elements: str, x: int, y: int, side_px: int) -> str:
-    return f'<svg x="{x}" y="{y}" width="{side_px}" height="{side_px}" viewBox="0 0 24 24">{elements}</svg>'
 
 
 def _document(elements: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from anyio import CapacityLimiter, to_thread
 from pygeoapi.api import (
     APIRequest,
     conformance,
@@ -24,6 +25,7 @@ from pygeoapi.api import (
     landing_page,
     processes,
 )
+from pygeoapi.util import render_j2_template
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -37,7 +39,7 @@ from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present, PresentCatalogue
 from services.errors import problem_of
-from services.ogc import parameters
+from services.ogc import parameters, styles
 from services.ogc.call import Caller, FeatureCall, ItemsRequest
 from services.ogc.engine import encode
 from services.ogc.provider import is_queryable
@@ -92,6 +94,7 @@ class OgcService:
         self._catalogue = PresentCatalogue(store)
         self._views = Views(self._url)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ogc")
+        self._drawing = CapacityLimiter(1)
 
     def route(self) -> BaseRoute:
         """Return the mount of all routes."""
@@ -108,6 +111,13 @@ class OgcService:
                 Route("/collections/{collection}/queryables", get(self._queryables)),
                 Route("/collections/{collection}/items", get(self._items)),
                 Route("/collections/{collection}/items/{item:path}", get(self._item)),
+                Route("/collections/{collection}/styles", get(self._collection_styles)),
+                Route("/styles", get(self._styles)),
+                Route("/styles/{style}", self._made(self._style)),
+                Route("/styles/{style}/metadata", get(self._style_metadata)),
+                Route("/styles/{style}/legend", self._made(self._legend)),
+                Route("/styles/{style}/sprite{ratio}.{form}", self._made(self._sprite)),
+                Route("/styles/{style}/sprite.{form}", self._made(self._sprite)),
                 Route("/processes", get(self._processes)),
                 Route("/processes/{process}", get(self._process)),
                 Route("/processes/{process}/execution", self._execute, methods=["POST"]),
@@ -130,6 +140,14 @@ class OgcService:
 
         return endpoint
 
+    def _made(self, answer: Callable[[_Asked], Response]) -> Callable[[Request], Any]:
+        """Make an endpoint of a function that may draw for seconds, once for each style."""
+
+        async def endpoint(request: Request) -> Response:
+            return await to_thread.run_sync(lambda: answer(self._asked(request)), limiter=self._drawing)
+
+        return endpoint
+
     def _asked(self, request: Request, body: bytes = b"") -> _Asked:
         access = self._access_of(request)
         present = self._catalogue.now()
@@ -139,7 +157,15 @@ class OgcService:
 
     def _landing(self, asked: _Asked) -> Response:
         parameters.require_known(asked.query, parameters.COMMON)
-        return self._unbound(asked, landing_page)
+        response = self._unbound(asked, landing_page)
+        if asked.as_html:
+            return response
+        document = orjson.loads(response.body)
+        href = f"{self._url}/styles?f=json"
+        document["links"].append({"rel": styles.RELATION, "type": "application/json", "href": href})
+        response.body = encode(document)
+        response.headers["Content-Length"] = str(len(response.body))
+        return response
 
     def _conformance(self, asked: _Asked) -> Response:
         parameters.require_known(asked.query, parameters.COMMON)
@@ -253,6 +279,70 @@ class OgcService:
             self._store.audit.append("features.read", asked.access, collection.id, details)
         return _with(response, caching)
 
+    # Styles
+
+    def _styles(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        document = styles.style_list(self._url, f"{self._url}/styles", _language(asked))
+        return self._styles_page(asked, document, "styles/index.html")
+
+    def _collection_styles(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        collection, pinned = self._of(asked)
+        if not styles.styles_apply(collection):
+            raise NotFound("No style draws this collection.", hint=f"See {self._url}/styles.")
+        own_url = f"{self._url}/collections/{collection.id}/styles"
+        document = styles.style_list(self._url, own_url, _language(asked), collection.id)
+        response = self._styles_page(asked, document, "styles/index.html")
+        return _with(response, self._caching(asked, (collection, pinned)))
+
+    def _style_metadata(self, asked: _Asked) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        entry = styles.style_entry(asked.request.path_params["style"])
+        document = styles.metadata(self._url, entry, _language(asked))
+        return self._styles_page(asked, document, "styles/metadata.html")
+
+    def _styles_page(self, asked: _Asked, document: dict[str, Any], template: str) -> Response:
+        """Answer a document about styles as JSON or as a page."""
+        if not asked.as_html:
+            return _lasting(asked, encode(document), "application/json")
+        config = asked.view.config
+        locale = APIRequest(asked.request, asked.view.locales).locale
+        page = render_j2_template(config, config["server"]["templates"], template, document, locale)
+        return _lasting(asked, page.encode(), "text/html; charset=utf-8")
+
+    def _style(self, asked: _Asked) -> Response:
+        _require_once(asked.query, {"f", "lang", "collection"})
+        collection = asked.query.get("collection", "")
+        if collection and collection not in styles.DRAWN_COLLECTIONS:
+            raise InvalidInput(
+                "No style draws this collection.",
+                hint=f"collection is {' or '.join(styles.DRAWN_COLLECTIONS)}.",
+            )
+        made = styles.stylesheet(
+            styles.style_entry(asked.request.path_params["style"]),
+            asked.query.get("f"),
+            asked.request.headers.get("accept", ""),
+            _language(asked),
+            url=self._url.removesuffix("/ogc"),
+            collection=collection,
+        )
+        return _lasting(asked, *made)
+
+    def _legend(self, asked: _Asked) -> Response:
+        _require_once(asked.query, {"f", "lang"})
+        entry = styles.style_entry(asked.request.path_params["style"])
+        accept = asked.request.headers.get("accept", "")
+        return _lasting(asked, *styles.legend(entry, asked.query.get("f"), accept, _language(asked)))
+
+    def _sprite(self, asked: _Asked) -> Response:
+        _require_once(asked.query, set())
+        names = asked.request.path_params
+        ratio = {"": 1, "@2x": 2}.get(names.get("ratio", ""))
+        if ratio is None or names["form"] not in ("json", "png"):
+            raise NotFound("There is no such sprite.", hint="sprite.json, sprite.png, @2x before the dot.")
+        return _lasting(asked, *styles.sprite(styles.style_entry(names["style"]), ratio, names["form"]))
+
     # Processes
 
     def _processes(self, asked: _Asked) -> Response:
@@ -324,6 +414,31 @@ def _run(
     headers, status, content = function(view, request, *names)
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     return Response(content, int(status), kept)
+
+
+def _lasting(asked: _Asked, content: bytes, media_type: str) -> Response:
+    """Answer what depends on no row, with an entity tag."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {
+        "Cache-Control": "public, max-age=3600",
+        "ETag": tag,
+        "Vary": _VARY,
+        "Content-Type": media_type,
+    }
+    if _is_fresh(asked, headers):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers)
+
+
+def _language(asked: _Asked) -> str:
+    return str(APIRequest(asked.request, asked.view.locales).locale.language)
+
+
+def _require_once(query: QueryParams, known: Names[str]) -> None:
+    """Raise unless every parameter is known and given once; the form is judged by who offers it."""
+    parameters.require_known(QueryParams([item for item in query.multi_items() if item[0] != "f"]), known)
+    if len(query.getlist("f")) > 1 or (query.getlist("f") and "f" not in known):
+        raise InvalidInput("The parameter 'f' is given twice or not known here.", hint="Give it once.")
 
 
 def _typed_refusal(answer: Callable[[], Response]) -> Response:

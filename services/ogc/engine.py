@@ -22,6 +22,7 @@ from pygeoapi.provider import base as provider_base
 from pygeoapi.util import json_serial
 
 from geoinfra.errors import InvalidInput, NotAllowed, NotFound, TooLarge
+from services.ogc.styles import CONFORMANCE_STYLES
 
 __all__ = ["CONFORMANCE_FEATURES", "EngineAPI", "encode", "prepare"]
 
@@ -156,7 +157,7 @@ def prepare() -> None:
     pygeoapi.api.all_apis = openapi.all_apis = lambda: mounted
 
     # The classes that tests prove, not those that the engine hopes for.
-    pygeoapi.api.CONFORMANCE_CLASSES = CONFORMANCE_COMMON
+    pygeoapi.api.CONFORMANCE_CLASSES = [*CONFORMANCE_COMMON, *CONFORMANCE_STYLES]
     itemtypes.CONFORMANCE_CLASSES_FEATURES = CONFORMANCE_FEATURES
     processes.CONFORMANCE_CLASSES = CONFORMANCE_PROCESSES
 

@@ -23,6 +23,7 @@ from geoinfra.access import Access, Visibility
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present, may_know_granted
+from services.ogc import styles
 from services.ogc.call import Caller, FeatureCall
 from services.ogc.engine import EngineAPI, prepare
 from services.ogc.processes import PROCESSES, JobManager
@@ -88,6 +89,7 @@ class View(EngineAPI):
             entry["providers"] = [{**entry["providers"][0], "fields": fields}]
             resources[name] = entry
         document: dict[str, Any] = get_oas_30({**self.config, "resources": resources})
+        document["paths"] |= styles.openapi_paths()
         return document
 
 
@@ -143,7 +145,7 @@ def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any
         "logging": {"level": "CRITICAL"},
         "metadata": _metadata(url),
         "resources": {
-            **{collection.id: _resource(collection) for collection in collections},
+            **{collection.id: _resource(collection, url) for collection in collections},
             **{
                 name: {
                     "type": "process",
@@ -155,13 +157,19 @@ def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any
     }
 
 
-def _resource(collection: Collection) -> dict[str, Any]:
+def _resource(collection: Collection, url: str) -> dict[str, Any]:
+    drawn = {
+        "type": "application/json",
+        "rel": styles.RELATION,
+        "title": "Styles",
+        "href": f"{url}/collections/{collection.id}/styles?f=json",
+    }
     return {
         "type": "collection",
         "title": dict(collection.title),
         "description": dict(collection.description),
         "keywords": list(collection.keywords),
-        "links": [],
+        "links": [drawn] if styles.styles_apply(collection) else [],
         "extents": {"spatial": {"bbox": list(_DENMARK), "crs": crs.CRS84_URI}},
         "providers": [
             {
