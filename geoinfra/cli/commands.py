@@ -20,13 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report
+from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report, UnreadableFile
 
 if TYPE_CHECKING:
     from geoinfra.flows.enquiries import Enquiry
     from geoinfra.storage import Store
 
-__all__ = ["StoreAddress", "acting", "app", "run"]
+__all__ = ["StoreAddress", "acting", "app", "geojson_file", "run"]
 
 _OPERATOR = Access("system:cli", None, frozenset({Role.ADMIN}))
 out = Console()
@@ -234,9 +234,11 @@ def enquire_command(
     from geoinfra.flows.projects import whole
     from geoinfra.utilities.legal_clock import DENMARK
 
+    if not package.parent.is_dir():
+        raise typer.BadParameter(f"There is no folder {package.parent}.", param_hint="PACKAGE")
     today = datetime.now(DENMARK).date()
     document = {
-        "area": json.loads(area.read_text("utf-8")),
+        "area": geojson_file(area),
         "crs": crs,
         "kind": "planning" if planning else "planned",
         "period": {"from": today.isoformat(), "to": (today + timedelta(days=days)).isoformat()},
@@ -254,8 +256,17 @@ def enquire_command(
         shutil.copyfile(store.blobs.path(filed.package.blob), package)
         store.audit.append("package.copied", access, filed.number, {})
     for answer in filed.answers:
-        out.print(f"{answer.owner_name:<34} {answer.status.danish:<60} {answer.features or 0:>6,}")
+        line = f"{answer.owner_name:<34} {answer.status.danish:<60} {answer.features or 0:>6,}"
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(f"Enquiry {filed.number}: {filed.package.features:,} features in {package}")
+
+
+def geojson_file(path: Path) -> Any:
+    """Read a file that a command was given; raise :class:`UnreadableFile` where it is no JSON."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        raise UnreadableFile(f"{path.name} is no JSON.", hint="Give a GeoJSON file.") from None
 
 
 def acting(store: Store, cvr: str, *roles: Role) -> Access:

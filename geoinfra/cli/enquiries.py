@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from geoinfra.access import Access, Role
-from geoinfra.cli.commands import acting, out, utilities
-from geoinfra.errors import UnreadableFile
+from geoinfra.cli.commands import acting, geojson_file, out, utilities
 
 __all__: list[str] = []
 
@@ -33,20 +31,13 @@ def fee_command(
 
     access = Access("system:cli", excavator, frozenset({Role.EXCAVATOR}))
     with context.obj.open() as store:
-        preview = preview_enquiry(store, access, {"area": _geojson(area), "crs": crs}).to_json()
+        preview = preview_enquiry(store, access, {"area": geojson_file(area), "crs": crs}).to_json()
     if as_json:
         out.print_json(data=preview)
         return
     for part in preview["parts"]:
         out.print(f"Part {part['part']}: {part['area_m2']:>12,.1f} m2 {part['fee_dkk']:>10} DKK")
     out.print(preview["fee_text"]["en"], markup=False, highlight=False)
-
-
-def _geojson(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError:
-        raise UnreadableFile(f"{path.name} is no JSON.", hint="Give a GeoJSON file.") from None
 
 
 @utilities.command("resend")

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from geoinfra import crs
 from geoinfra.access import Role
+from geoinfra.errors import UnreadableFile
 from geoinfra.flows.concerns import Part
 from geoinfra.flows.notice_facts import facts_of
 from geoinfra.presentation.notice_letters import letter
@@ -327,3 +328,19 @@ def test_what_the_operator_does_to_organisations_and_tokens_is_in_the_audit_log(
         ["system:cli", "token.created", token],
         ["system:cli", "organisation.added", A],
     ]
+
+
+def test_an_enquiry_by_command_whose_files_cannot_be_is_refused_before_it_is_filed(tmp_path: Path) -> None:
+    def run(*words: str) -> Any:
+        asked = ["--as", A, "--contact", "a@b.dk"]
+        return CliRunner().invoke(
+            command_line, ["--data-dir", str(tmp_path / "data"), "utilities", "enquire", *words, *asked]
+        )
+
+    area = tmp_path / "area.geojson"
+    area.write_text("no json")
+    refused = run(str(area), str(tmp_path / "package.zip"))
+    assert isinstance(refused.exception, UnreadableFile)
+    area.write_text("{}")
+    assert run(str(area), str(tmp_path / "nowhere" / "package.zip")).exit_code == 2
+    assert not (tmp_path / "data" / "blobs" / "packages").exists()
