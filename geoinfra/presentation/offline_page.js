@@ -218,7 +218,7 @@
       return { paper, ink: paper.getContext("2d", { alpha: false }), x: 0, y: 0, scale: 1, width: 0, height: 0 };
     };
     const MARGIN = 0.25; // of the view, drawn ahead on each side
-    let front = sheet(), back = sheet(), stale = true, painting = null, budget = 12, boost = 1;
+    let front = sheet(), back = sheet(), stale = true, painting = null, budget = 24, boost = 1;
     let width = 1, height = 1, ratio = 1, selected = -1, position = null, measured = null;
 
     // -- drawing the scene
@@ -422,11 +422,14 @@
       if (cross) drawCross();
     };
 
-    let asked = false, before = 0;
+    let asked = false, movedAt = 0;
+    const last = {};
     const draw = (time) => {
       asked = false;
-      if (painting) budget = !front.width ? 100 : time - before > 30 ? Math.max(3, budget / 2) : Math.min(14, budget + 1);
-      before = time;
+      const moving = view.x !== last.x || view.y !== last.y || view.scale !== last.scale;
+      if (moving) movedAt = time;
+      Object.assign(last, view);
+      budget = !front.width ? 100 : time - movedAt < 150 ? 4 : 24; // a finger that moves the map comes first
       const away = Math.max(Math.abs(view.x - front.x) * front.scale / width,
         Math.abs(view.y - front.y) * front.scale / height) > MARGIN / 2;
       const outdated = painting && Math.abs(Math.log(back.scale / view.scale)) > 0.4;
