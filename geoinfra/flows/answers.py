@@ -202,7 +202,7 @@ def _own(store: Store, access: Access, number: str) -> tuple[Enquiry, Answer]:
 
 def _require_in_force(asked: Enquiry) -> None:
     if asked.state is EnquiryState.EXPIRED:
-        raise Conflict(f"The enquiry {asked.number} has expired.", hint="The excavator must file it again.")
+        raise _expired(asked.number)
 
 
 def _checked_reason(reason: str) -> str:
@@ -220,6 +220,15 @@ def _answered(number: str) -> Conflict:
     return Conflict(
         f"The enquiry {number} is answered already.",
         hint="Nothing was changed. Send a correction, with its reason, if the answer was wrong.",
+        details={"message_da": f"Forespørgslen {number} er allerede besvaret; intet er ændret."},
+    )
+
+
+def _expired(number: str) -> Conflict:
+    return Conflict(
+        f"The enquiry {number} has expired.",
+        hint="The excavator must file it again.",
+        details={"message_da": f"Forespørgslen {number} er udløbet; den skal oprettes igen."},
     )
 
 
@@ -289,7 +298,7 @@ def _record(
 def _require_still_in_force(tx: Transaction, number: str) -> None:
     table = schema.enquiries.c
     if (tx.connection.scalar(sa.select(table.valid_to).where(table.number == number)) or "") <= now():
-        raise Conflict(f"The enquiry {number} has expired.", hint="The excavator must file it again.")
+        raise _expired(number)
 
 
 def _replacing(asked: Enquiry, answer: Answer, condition: sa.ColumnElement[bool]) -> sa.Update:

@@ -407,7 +407,8 @@ def take_area_answer(
     except DataRefused as refused:
         raise Refusal("13-300", *_rules_broken(refused)) from refused
     except (Conflict, TooLarge, InvalidInput) as error:
-        raise Refusal("13-300", ("", f"{error.message} {error.hint}".strip())) from error
+        danish = str(error.details.get("message_da", ""))
+        raise Refusal("13-300", (danish, f"{error.message} {error.hint}".strip())) from error
 
 
 def _store_whole(store: Store, access: Access, number: str, source: BinaryIO, own: Answer) -> Enquiry:
@@ -469,7 +470,10 @@ def _with_part(store: Store, asked: Enquiry, own: Answer, area: int, source: Bin
     if not report.ok:
         raise DataRefused("The answer holds errors.", report)
     if asked.state is EnquiryState.EXPIRED:
-        raise Conflict("The enquiry has expired.", hint="The excavator must file it again.")
+        raise Refusal(
+            "13-300",
+            ("Forespørgslen er udløbet; den skal oprettes igen.", "The enquiry has expired; file it again."),
+        )
     source.seek(0)
     content = source.read()
     number, owner, areas = asked.number, own.owner_cvr, own.interest_areas

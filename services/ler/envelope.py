@@ -75,7 +75,8 @@ def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
     known = error_codes()[refusal.code]
     danish = [known.da, *(da for da, _ in refusal.details if da)]
     english = [known.en, *(en for _, en in refusal.details if en)]
-    only_english = [en for da, en in refusal.details if en and not da]
+    untold = refusal.code != "00-200"  # its own sentence says as much
+    only_english = [en for da, en in refusal.details if en and not da and untold]
     error = {
         "ResourceId": call.resource[:_LONGEST] or None,
         "UrlParameters": {name: text[:_LONGEST] for name, text in list(call.parameters.items())[:20]},

@@ -210,7 +210,8 @@ def _refusal(error: Exception, call: Call) -> Refusal:
         case NotAllowed() | NotFound():
             return Refusal("00-200", ("", error.message))
         case InvalidInput() | TooLarge():
-            return Refusal("00-300", ("", f"{error.message} {error.hint}".strip()))
+            danish = str(error.details.get("message_da", ""))
+            return Refusal("00-300", (danish, f"{error.message} {error.hint}".strip()))
         case StorageUnavailable():
             return Refusal("00-110")
     _log.error("call %s %s", call.name, call.request_id, exc_info=error)

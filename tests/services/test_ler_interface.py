@@ -682,7 +682,10 @@ def test_packages_and_receipts_have_their_codes(world: World) -> None:
         tx.commit()
     assert digger.done("GET", f"/api/v1/ledningspakkeStatus/{number}")["Status"] == "Arkiveret"
     assert digger.code("GET", f"/api/v1/ledningspakke/{number}") == "16-410"
-    assert answered(world["owner"], number, 29, svar())["Error"]["ErrorCode"] == "13-300"
+    refused = answered(world["owner"], number, 29, svar())["Error"]
+    assert refused["ErrorCode"] == "13-300"
+    assert "udløbet" in refused["PrettyErrorMessage"]
+    assert "expired" not in refused["PrettyErrorMessage"]
 
 
 def test_a_call_at_work_and_too_many_at_once_have_their_codes(world: World) -> None:
