@@ -193,8 +193,8 @@ def _components(style_set: StyleSet, symbols: Sequence[Symbol], language: Langua
 
 
 def draw_sample(ink: Ink, entry: Entry, frame: Frame, scale: float) -> None:
-    """Draw the sample of an entry in a frame, as it is on the map at a scale."""
-    symbol = entry.symbol
+    """Draw the sample of an entry in a frame, as on the map at a scale; a tall symbol is made to fit."""
+    symbol = _fitting(entry.symbol, frame.height)
     middle = frame.bottom + frame.height / 2
     view = View(frame, 0.0, 0.0, scale)
     shapes = Shapes()
@@ -209,3 +209,11 @@ def draw_sample(ink: Ink, entry: Entry, frame: Frame, scale: float) -> None:
         shapes.lines = [np.array([[frame.left, middle], [frame.right, middle]])]
     half = sum(one.half_width_m for one in symbol.of(Corridor))
     draw_symbol(ink, view, symbol, half, shapes, frame)
+
+
+def _fitting(symbol: Symbol, height_mm: float) -> Symbol:
+    layers = tuple(
+        replace(layer, size_mm=min(layer.size_mm, height_mm)) if isinstance(layer, PointSymbol) else layer
+        for layer in symbol.layers
+    )
+    return replace(symbol, layers=layers)
