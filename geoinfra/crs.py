@@ -109,4 +109,5 @@ def require_denmark(geometry: shapely.Geometry) -> None:
     raise InvalidGeometry(
         "The geometry lies outside Denmark.",
         hint="Check CRS and axis order: CRS84 is longitude, latitude; EPSG:25832 is easting, northing.",
+        details={"message_da": "Geometrien ligger uden for Danmark."},
     )

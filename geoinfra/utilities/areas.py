@@ -226,6 +226,8 @@ def _apart(polygons: Sequence[shapely.Polygon], merged: shapely.Geometry) -> Inv
         f" at E {first.start[0]:.1f}, N {first.start[1]:.1f}.",
         hint="Draw them so that they share a side or overlap, or file one enquiry for each piece.",
         details={
+            "message_da": f"Områderne udgør {len(groups)} stykker, ikke ét. Tegn dem, så de deler en side"
+            " eller overlapper, eller opret en forespørgsel for hvert stykke.",
             "pieces": [[i + 1 for i in group] for group in groups],
             "gaps": [
                 {

@@ -56,8 +56,12 @@ def polygons_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> list[
         try:
             found.append(polygon_from_geojson(part, source_crs))
         except InvalidGeometry as error:
+            danish = error.details.get("message_da")
+            told = {"message_da": f"Polygon {number} af {len(parts)}: {danish}"} if danish else {}
             raise InvalidGeometry(
-                f"Polygon {number} of {len(parts)}: {error.message}", hint=error.hint, details=error.details
+                f"Polygon {number} of {len(parts)}: {error.message}",
+                hint=error.hint,
+                details={**error.details, **told},
             ) from None
     return found
 
@@ -200,7 +204,10 @@ def _self_intersecting(polygon: shapely.Polygon) -> InvalidGeometry:
     return InvalidGeometry(
         f"The polygon crosses or touches itself{where} ({reason.split('[')[0].strip()}).",
         hint="Draw the outline so that no two of its sides cross.",
-        details={"where": [float(place[1]), float(place[2])]} if place else {},
+        details={
+            "message_da": f"Omridset krydser eller rører sig selv{where.replace(' at ', ' ved ')}.",
+            **({"where": [float(place[1]), float(place[2])]} if place else {}),
+        },
     )
 
 
@@ -215,10 +222,18 @@ def require_area(polygon: shapely.Polygon, most_m2: float = MAX_AREA_M2) -> None
         It is above the limit.
     """
     if polygon.area < 0.1:
-        raise InvalidGeometry("The polygon has no area.", hint="Draw around the place where you will dig.")
+        raise InvalidGeometry(
+            "The polygon has no area.",
+            hint="Draw around the place where you will dig.",
+            details={"message_da": "Graveområdet har intet areal. Tegn rundt om, hvor der skal graves."},
+        )
     if polygon.area > most_m2:
         raise TooLarge(
             f"The area is {polygon.area:,.0f} m2; at most {most_m2:,.0f} m2 are taken.",
             hint="Draw the area closer to what will be dug, or file several enquiries.",
-            details={"area_m2": round(polygon.area, 1), "max_area_m2": most_m2},
+            details={
+                "area_m2": round(polygon.area, 1),
+                "max_area_m2": most_m2,
+                "message_da": "Graveområdet er for stort. Tegn det tættere, eller opret flere forespørgsler.",
+            },
         )

@@ -17,7 +17,7 @@ from typing import Any, Final
 import shapely
 
 from geoinfra import crs
-from geoinfra.errors import InvalidInput
+from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
 from geoinfra.utilities import areas
 from geoinfra.utilities.dig_area import MAX_AREA_M2, polygons_from_geojson, require_area
 from geoinfra.utilities.legal_clock import DENMARK, law
@@ -363,9 +363,13 @@ def area_of(document: Mapping[str, Any]) -> shapely.Polygon:
         The area is above 50 km2.
     """
     source_crs = crs.parse_crs(_text(document, "crs", 100) or None)
-    polygons = polygons_from_geojson(document.get("area"), source_crs)
-    polygon = polygons[0] if len(polygons) == 1 else areas.merge(polygons)
-    require_area(polygon, LARGEST_AREA_M2)
+    try:
+        polygons = polygons_from_geojson(document.get("area"), source_crs)
+        polygon = polygons[0] if len(polygons) == 1 else areas.merge(polygons)
+        require_area(polygon, LARGEST_AREA_M2)
+    except (InvalidGeometry, TooLarge) as error:
+        error.details.setdefault("path", "area")
+        raise
     return polygon
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -90,6 +91,30 @@ def test_a_bad_area_is_refused_with_a_reason(bad: Any, says: str) -> None:
     with pytest.raises(InvalidGeometry, match=says) as caught:
         EnquiryRequest.from_document(document(area=bad), today=TODAY)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("drawn", "danish"),
+    [
+        (BOW_TIE, "krydser eller rører sig selv ved E 650020"),
+        (GERMANY, "uden for Danmark"),
+        ([area(*SQUARE), BOW_TIE], "Polygon 2 af 2: .*krydser"),
+        (
+            area((650000, 6080000), (650000.1, 6080000), (650000.1, 6080000.1), (650000, 6080000)),
+            "intet areal",
+        ),
+        (
+            area(*[(e * 1.0 + 20_000 * (e > 650000), n + 20_000 * (n > 6080000)) for e, n in SQUARE]),
+            "for stort",
+        ),
+        ([area(*SQUARE), area(*[(e + 500, n) for e, n in SQUARE])], "2 stykker, ikke ét"),
+    ],
+)
+def test_what_is_wrong_with_a_drawn_area_is_told_in_danish_too(drawn: Any, danish: str) -> None:
+    with pytest.raises((InvalidGeometry, TooLarge)) as caught:
+        EnquiryRequest.from_document(document(area=drawn), today=TODAY)
+    assert caught.value.details["path"] == "area"
+    assert re.search(danish, caught.value.details["message_da"])
 
 
 def test_what_kind_of_work_it_is_becomes_values() -> None:
