@@ -115,14 +115,17 @@ def _modifiers(
                 for key in dimension.keys
                 if key != row.key
             ]
-            part = _what_differs(_visible(sample), others)
-            if part:
-                entry = _modifier(style_set, part, row, sample, language)
+            parts = _what_differs(_visible(sample), others)
+            if parts:
+                entry = _modifier(style_set, parts, row, sample, language)
                 entries.setdefault(entry.title, entry)
     return list(entries.values())
 
 
-def _modifier(style_set: StyleSet, part: str, row: ClassRow, sample: Symbol, language: Language) -> Entry:
+def _modifier(
+    style_set: StyleSet, parts: Sequence[str], row: ClassRow, sample: Symbol, language: Language
+) -> Entry:
+    part = parts[0]
     layer = next(one for one in sample.layers if one.part == part)
     found = next(one for one in style_set.parts if one.key == part)
     name, own = found.da if language == "da" else found.en, _name(row, language)
@@ -132,7 +135,9 @@ def _modifier(style_set: StyleSet, part: str, row: ClassRow, sample: Symbol, lan
         title = own
     else:
         title = f"{name}: {own[:1].lower()}{own[1:]}"
-    return Entry(title, _with(sample, lambda one: one.part == part or not isinstance(one, Corridor | Marker)))
+    return Entry(
+        title, _with(sample, lambda one: one.part in parts or not isinstance(one, Corridor | Marker))
+    )
 
 
 def _other(
@@ -155,21 +160,25 @@ def _visible(symbol: Symbol) -> dict[str, DrawnLayer]:
     }
 
 
-def _what_differs(own: dict[str, DrawnLayer], others: Sequence[dict[str, DrawnLayer]]) -> str:
-    """Return the part by which a class is told from all others of its dimension, empty when by none.
+def _what_differs(own: dict[str, DrawnLayer], others: Sequence[dict[str, DrawnLayer]]) -> list[str]:
+    """Return the parts by which a class is told from all others of its dimension, the clearest first.
 
     A class that draws nothing more than another, or looks like another, needs no row.
     """
     if any(own == other for other in others):
-        return ""
+        return []
+    alone: list[str] = []
+    signs: list[str] = []
+    differing: list[str] = []
     for part, layer in own.items():
         values = [other.get(part) for other in others]
-        if isinstance(layer, Corridor):
-            if all(value != layer for value in values):
-                return part
-        elif None in values or all(value != layer for value in values):
-            return part
-    return ""
+        if all(value is None for value in values):
+            alone.append(part)
+        elif all(value != layer for value in values):
+            (signs if isinstance(layer, Marker) else differing).append(part)
+        elif None in values and not isinstance(layer, Corridor):
+            differing.append(part)
+    return [*alone, *signs] or differing[:1]
 
 
 def _components(style_set: StyleSet, symbols: Sequence[Symbol], language: Language) -> list[Entry]:
