@@ -275,6 +275,7 @@ def test_excavator_draws_files_sees_the_owners_and_downloads_the_package(page: P
     assert target.name.startswith("Ledningspakke_")
     with zipfile.ZipFile(target) as package:
         assert any(name.endswith("consolidated.gml") for name in package.namelist())
+        assert any(name.endswith("plan.pdf") for name in package.namelist())
 
     page.click("#tab-mine")
     expect(page.locator("#view-mine li").first).to_contain_text("Ny stikledning")

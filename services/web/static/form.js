@@ -334,6 +334,7 @@ export class EnquiryForm {
       depth_m: Number.isFinite(depthM) ? depthM : null,
       own_number: input("own-number").value,
       surroundings_m: Number(input("surroundings").value),
+      formats: ["gml", "gpkg", "geojson", "html", "pdf"],
     };
   }
 
