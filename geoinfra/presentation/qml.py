@@ -101,6 +101,31 @@ def _style(style_set: StyleSet, entry: FeatureClass, language: str, theme: str |
     return _Writer(style_set, entry.name, known, fields, language).style(rules, kinds)
 
 
+class _Conditions:
+    """Conditions of the classes of one style set, worked out once for all layers."""
+
+    def __init__(self, style_set: StyleSet) -> None:
+        self.style_set = style_set
+        self._made: dict[tuple[str, tuple[str, ...]], Condition] = {}
+
+    def of(self, name: str, keys: tuple[str, ...]) -> Condition:
+        """Return what holds for the features of these classes of a dimension."""
+        key = (name, keys)
+        if key not in self._made:
+            self._made[key] = class_condition(self.style_set.dimensions[name], keys)
+        return self._made[key]
+
+
+_conditions: list[_Conditions] = []
+
+
+def _conditions_of(style_set: StyleSet) -> _Conditions:
+    """Return the conditions of a style set; those of the last one asked about are kept."""
+    if not _conditions or _conditions[0].style_set is not style_set:
+        _conditions[:] = [_Conditions(style_set)]
+    return _conditions[0]
+
+
 # ------------------------------------------------------------------ attributes as expressions
 
 
@@ -210,6 +235,7 @@ class _Writer:
         self._fields = fields
         self._language = language
         self._symbols = etree.Element("symbols")
+        self._whole = _conditions_of(style_set)
         self._conditions: dict[Any, Condition] = {}
 
     def style(self, rules: Sequence[Rule], kinds: Sequence[str]) -> Any:
@@ -224,9 +250,9 @@ class _Writer:
         labelling = etree.Element("labeling", type="rule-based")
         labelled = etree.SubElement(labelling, "rules", key=_ROOT)
         for rule in rules:
-            for kind in kinds:
+            for kind in (kind for kind in kinds if kind in _DRAWN_ON[rule.part.draw]):
                 condition = self._condition(rule, kind)
-                if condition != FALSE and kind in _DRAWN_ON[rule.part.draw]:
+                if condition != FALSE:
                     parent = labelled if isinstance(rule.layer, Label) else drawn
                     self._rule(parent, rule, kind, condition, guarded=len(kinds) > 1)
         renderer.append(self._symbols)
@@ -236,15 +262,19 @@ class _Writer:
         return root
 
     def _condition(self, rule: Rule, kind: str) -> Condition:
-        known = {**self._known, "geometry": frozenset((kind,))}
-        return all_of([self._class(name, keys, kind, known) for name, keys in rule.classes.items()])
+        parts = []
+        for name, keys in rule.classes.items():
+            part = self._class(name, keys, kind)
+            if part == FALSE:
+                return FALSE
+            parts.append(part)
+        return all_of(parts)
 
-    def _class(
-        self, name: str, keys: tuple[str, ...], kind: str, known: Mapping[str, frozenset[Any]]
-    ) -> Condition:
+    def _class(self, name: str, keys: tuple[str, ...], kind: str) -> Condition:
         key = (name, keys, kind)
         if key not in self._conditions:
-            self._conditions[key] = bound(class_condition(self._set.dimensions[name], keys), known)
+            known = {**self._known, "geometry": frozenset((kind,))}
+            self._conditions[key] = bound(self._whole.of(name, keys), known)
         return self._conditions[key]
 
     def _rule(self, parent: Any, rule: Rule, kind: str, condition: Condition, *, guarded: bool) -> None:
