@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidInput
-from geoinfra.presentation.attributes import column_of
+from geoinfra.presentation.attributes import column_of, told_apart
 from geoinfra.presentation.style_set import SCALE, Part, StyleSet
 from geoinfra.tables import FeatureBatch
 
@@ -245,7 +245,7 @@ def resolve_batch(
     """Return what is drawn of each row of a batch of ``utility-features``."""
     names = style_set.attributes
     codes = _Codes()
-    rows = zip(*(column_of(batch, name) for name in names), strict=True)
+    rows = zip(*told_apart(batch, {name: style_set.tested(name) for name in names}), strict=True)
     index = np.fromiter(map(codes.__getitem__, rows), np.int32, len(batch))
     symbols: dict[int, int] = {}
     distinct: list[Symbol] = []

@@ -18,6 +18,7 @@ import shapely
 from colours import delta_e_2000, lab_difference, seen
 
 from geoinfra.errors import InvalidInput, NotFound
+from geoinfra.presentation.attributes import column_of, feature_attributes, told_apart
 from geoinfra.presentation.coverage import coverage, scale_samples
 from geoinfra.presentation.labels import label_text
 from geoinfra.presentation.resolve import (
@@ -313,8 +314,6 @@ def features(count: int) -> FeatureBatch:
 
 
 def test_a_batch_resolves_as_its_features_do(geoinfra: StyleSet) -> None:
-    from geoinfra.presentation.attributes import feature_attributes
-
     batch = features(864)
     names = (*geoinfra.attributes, "width_mm")
     for scale in (250, 5000):
@@ -325,14 +324,70 @@ def test_a_batch_resolves_as_its_features_do(geoinfra: StyleSet) -> None:
 
 
 def test_derived_attributes_follow_from_the_row() -> None:
-    from geoinfra.presentation.attributes import column_of
-
     batch = features(864)
     assert {*column_of(batch, "depth_source")} == {"registered", "stated", None}
     assert {*column_of(batch, "containment")} == {"both", "container", "contained", None}
     assert {*column_of(batch, "flow")} == {"forward", "pressure", None}
     assert {*column_of(batch, "ownership")} == {"uden ejer", "ejet af udleverende ledningsejer"}
     assert {*column_of(batch, "width_mm")} == {600.0, None}
+
+
+def plainly(batch: FeatureBatch, row: int) -> tuple[Any, ...]:
+    """Read owner, containment and flow out of the parsed properties."""
+    columns, properties = batch.columns, json.loads(batch.columns["properties"][row])
+    holds = columns["kind"][row] == "trace" or properties.get("indeholderLedninger") is True
+    holds = holds or bool(properties.get("indeholdtLedning"))
+    inside = columns["geometry_source"][row] == "container" or properties.get("liggerILedning") is True
+    containment = ("both" if inside else "container") if holds else "contained" if inside else None
+    transport, flow = properties.get("ledningstransporttype"), None
+    heights = batch.heights_m[row] if batch.heights_m else None
+    if columns["supply"][row] == "sewer" and transport in ("tryk", "vakuum"):
+        flow = {"tryk": "pressure", "vakuum": "vacuum"}[transport]
+    elif columns["supply"][row] == "sewer" and transport == "gravitation" and heights:
+        first, last = np.frombuffer(heights)[[0, -1]]
+        flow = None if not abs(first - last) >= 0.02 else "forward" if first > last else "backward"
+    owner = properties.get("ejerskabsforhold")
+    return owner if owner == "uden ejer" else None, containment, flow
+
+
+def test_what_is_read_in_one_pass_is_what_the_properties_say() -> None:
+    chance = np.random.default_rng(11)
+    rows = FeatureRows("12345678", elements=False)
+
+    def one_of(*values: Any) -> Any:
+        return values[chance.integers(len(values))]
+
+    for number in range(3000):
+        name = one_of("Afloebsledning", "Vandledning", "Elledning", "Ledningstrace")
+        given = {
+            "driftsstatus": "i drift",
+            "ejerskabsforhold": one_of(None, "uden ejer", 'x"ejerskabsforhold":"uden ejer"', "uden ejerlav"),
+            "sikkerhedshensyn": one_of(
+                None, 'se "liggerILedning":true, "indeholderLedninger":true', "æ\n€}{"
+            ),
+            "liggerILedning": one_of(None, True, False, False),
+            "indeholderLedninger": one_of(None, True, False, False, False),
+            "indeholdtLedning": one_of(None, None, None, [{"href": "#a"}]),
+            "ledningstransporttype": one_of(None, "gravitation", "tryk", "vakuum"),
+        }
+        if name == "Ledningstrace":
+            given = {"driftsstatus": "i drift", "ejerskabsforhold": given["ejerskabsforhold"]}
+        elif name != "Afloebsledning":
+            del given["ledningstransporttype"]
+        known = {key: value for key, value in given.items() if value is not None}
+        heights = one_of(None, np.array([1.0, 0.5]), np.array([0.0, 2.0]), np.array([np.nan, 2.0]))
+        shape = shapely.LineString([(number, 0), (number, 9)])
+        rows.add(name, f"a{number}", known, shape, heights)
+    batch = rows.batch()
+    asked = {"ownership": {"uden ejer"}, "containment": {"both"}, "flow": {"forward"}}
+    found = list(zip(*told_apart(batch, asked), strict=True))
+    assert found == [plainly(batch, row) for row in range(len(batch))]
+    assert len(set(found)) >= 20
+    for name, column in zip(asked, zip(*found, strict=True), strict=True):
+        whole = column_of(batch, name)
+        assert [value if name != "ownership" or value == "uden ejer" else None for value in whole] == [
+            *column
+        ]
 
 
 def test_a_hundred_thousand_features_resolve_at_once(geoinfra: StyleSet) -> None:
