@@ -263,11 +263,13 @@ class Enquiry:
 
     @property
     def state(self) -> EnquiryState:
-        """Derived from the answers, the package and the clock."""
-        statuses = [answer.status for answer in self.answers]
-        whole = not (self.package_behind and all(status.final for status in statuses))
-        packaged = self.package is not None and whole
-        return state_of(statuses, packaged=packaged, valid_to=self.valid_to)
+        """Derived from the answers, the package and the clock.
+
+        It is not complete before an owner who sends his information himself has said that he has.
+        """
+        settled = not any(answer.is_open for answer in self.answers)
+        packaged = self.package is not None and not (self.package_behind and settled)
+        return state_of(settled=settled, packaged=packaged, valid_to=self.valid_to)
 
     @property
     def stored_answers(self) -> tuple[Answer, ...]:

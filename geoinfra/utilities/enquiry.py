@@ -153,11 +153,19 @@ class EnquiryState(StrEnum):
     EXPIRED = "expired"
 
 
-def state_of(statuses: Sequence[AnswerStatus], *, packaged: bool, valid_to: datetime) -> EnquiryState:
-    """Return the state: ``complete`` when all have answered and the package holds it all."""
+def state_of(*, settled: bool, packaged: bool, valid_to: datetime) -> EnquiryState:
+    """Return the state: ``complete`` when nothing more is expected of owners and the package holds it all.
+
+    Parameters
+    ----------
+    settled
+        Whether nothing more is expected of any owner.
+    packaged
+        Whether a package holds all that was answered.
+    """
     if valid_to <= datetime.now(UTC):
         return EnquiryState.EXPIRED
-    if all(status.final for status in statuses):
+    if settled:
         return EnquiryState.COMPLETE if packaged else EnquiryState.ANSWERED
     return EnquiryState.PARTIAL if packaged else EnquiryState.FILED
 

@@ -114,6 +114,12 @@ class Asked:
         return all(self.status(cvr) in FINAL for cvr in self.first)
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing more is expected: who sends his information himself has said that he has."""
+        said = (self.status(cvr) != "direct" or self.versions[cvr] for cvr in self.first)
+        return self.final and all(said)
+
+    @property
     def lines(self) -> frozenset[str]:
         """What the filer may read by it."""
         newest = (said[-1].lines for said in self.versions.values() if said and not self.expired)
@@ -122,7 +128,7 @@ class Asked:
     def state(self, packages: int) -> str:
         if self.expired:
             return "expired"
-        if self.final:
+        if self.settled:
             return "complete" if packages and not self.changed else "answered"
         return "partial" if packages else "filed"
 

@@ -285,19 +285,18 @@ def test_each_response_type_has_its_own_state(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "packaged", "days", "state"),
+    ("settled", "packaged", "days", "state"),
     [
-        ([], True, 5, EnquiryState.COMPLETE),
-        ([AnswerStatus.DELIVERED], False, 5, EnquiryState.ANSWERED),
-        ([AnswerStatus.DELIVERED], True, 5, EnquiryState.COMPLETE),
-        ([AnswerStatus.DELIVERED, AnswerStatus.WAITING], False, 5, EnquiryState.FILED),
-        ([AnswerStatus.DELIVERED, AnswerStatus.WAITING], True, 5, EnquiryState.PARTIAL),
-        ([AnswerStatus.DELIVERED, AnswerStatus.MANUAL], True, 5, EnquiryState.PARTIAL),
-        ([AnswerStatus.DELIVERED], True, -1, EnquiryState.EXPIRED),
+        (True, False, 5, EnquiryState.ANSWERED),
+        (True, True, 5, EnquiryState.COMPLETE),
+        (False, False, 5, EnquiryState.FILED),
+        (False, True, 5, EnquiryState.PARTIAL),
+        (True, True, -1, EnquiryState.EXPIRED),
+        (False, False, -1, EnquiryState.EXPIRED),
     ],
 )
 def test_the_state_follows_from_answers_package_and_clock(
-    statuses: list[AnswerStatus], packaged: bool, days: int, state: EnquiryState
+    settled: bool, packaged: bool, days: int, state: EnquiryState
 ) -> None:
     valid_to = datetime.now(UTC) + timedelta(days=days)
-    assert state_of(statuses, packaged=packaged, valid_to=valid_to) is state
+    assert state_of(settled=settled, packaged=packaged, valid_to=valid_to) is state
