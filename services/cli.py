@@ -101,6 +101,7 @@ def worker(context: typer.Context) -> None:
     from geoinfra.flows.sandbox import declare_sandbox
     from geoinfra.flows.subscribers import SUBSCRIBERS
     from geoinfra.flows.technical_retention import TechnicalRetention
+    from geoinfra.presentation.qml import prepare_default_styles
     from geoinfra.storage import open_store
     from geoinfra.storage.jobs import Worker
     from geoinfra.storage.outbox import Dispatcher
@@ -126,6 +127,7 @@ def worker(context: typer.Context) -> None:
     notices = Worker(store, {SEND_NOTICE: make_sender(settings)})  # slow receivers hold up no package
     beside = {"dispatcher": Dispatcher(store, SUBSCRIBERS).run}
     beside |= {f"notices-{number}": notices.run for number in range(_NOTICE_THREADS)}
+    beside["styles"] = prepare_default_styles
     threads = [threading.Thread(target=run, args=(stop,), name=name) for name, run in beside.items()]
     for thread in threads:
         thread.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from threading import Event
 from typing import Any, Final
 
 from lxml import etree
@@ -25,7 +26,7 @@ from geoinfra.utilities.catalogue import FeatureClass, catalogue
 from geoinfra.utilities.formats.flat import class_layout
 from geoinfra.utilities.model import UTILITY_FEATURES
 
-__all__ = ["collection_style", "default_layer_style", "emit", "layer_style"]
+__all__ = ["collection_style", "default_layer_style", "emit", "layer_style", "prepare_default_styles"]
 
 _VERSION: Final = "3.22.16"
 _ROOT: Final = "{00000000-0000-0000-0000-000000000001}"
@@ -82,6 +83,14 @@ def collection_style(
     root = _Writer(style_set, collection, known, fields, language).style(rules, kinds)
     text: str = etree.tostring(root, encoding="unicode")
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{text}"
+
+
+def prepare_default_styles(stop: Event | None = None) -> None:
+    """Make the QML of every LER class ahead of its use, so that no package of this process waits for it."""
+    for entry in catalogue().feature_classes:
+        if stop is not None and stop.is_set():
+            return
+        default_layer_style(entry.name)
 
 
 def _style(style_set: StyleSet, entry: FeatureClass, language: str, theme: str | None) -> Any:
