@@ -243,23 +243,41 @@ def resolve_batch(
     style_set: StyleSet, batch: FeatureBatch, scale_denominator: float, theme: str | None = None
 ) -> ResolvedBatch:
     """Return what is drawn of each row of a batch of ``utility-features``."""
-    names = style_set.attributes
     codes = _Codes()
-    rows = zip(*told_apart(batch, {name: style_set.tested(name) for name in names}), strict=True)
+    rows = zip(*told_apart(batch, style_set.tested), strict=True)
     index = np.fromiter(map(codes.__getitem__, rows), np.int32, len(batch))
     symbols: dict[int, int] = {}
     distinct: list[Symbol] = []
     places = np.empty(len(codes), np.int32)
-    classify = style_set.classifier(names)
+    symbol_of = _symbols_of_rows(style_set, scale_denominator, theme)
     for row, code in codes.items():
-        classes = classify(row)
-        symbol = symbol_of_classes(style_set, classes, scale_denominator, theme)
+        symbol = symbol_of(row)
         if id(symbol) not in symbols:
             symbols[id(symbol)] = len(distinct)
             distinct.append(symbol)
         places[code] = symbols[id(symbol)]
     index = places[index] if len(codes) else index
     return ResolvedBatch(tuple(distinct), index, _half_widths(batch, distinct, index))
+
+
+def _symbols_of_rows(
+    style_set: StyleSet, scale_denominator: float, theme: str | None
+) -> Callable[[tuple[Any, ...]], Symbol]:
+    """Return what gives the symbol of a row of the tested attributes, remembered from batch to batch."""
+    key = ("rows", style_set.theme(theme), style_set.band(scale_denominator).key)
+    known: dict[tuple[Any, ...], Symbol] = style_set.cache.setdefault(key, {})
+    classify = style_set.classifier(tuple(style_set.tested))
+
+    def symbol_of(row: tuple[Any, ...]) -> Symbol:
+        found = known.get(row)
+        if found is None:
+            if len(known) >= _CACHED_SYMBOLS:
+                known.clear()
+            classes = classify(row)
+            found = known[row] = symbol_of_classes(style_set, classes, scale_denominator, theme)
+        return found
+
+    return symbol_of
 
 
 _CACHED_SYMBOLS: Final = 50_000

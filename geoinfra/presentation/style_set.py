@@ -314,17 +314,15 @@ class StyleSet:
         names = (name for dimension in self.dimensions.values() for name in dimension.attributes)
         return tuple(dict.fromkeys(names))
 
-    def tested(self, attribute: str) -> frozenset[Any]:
-        """Return the values by which features are told apart; ``None`` is among them for a range."""
-        tests = [
-            test
-            for dimension in self.dimensions.values()
-            for row in dimension.classes
-            for tests in row.when
-            for test in tests
-            if test.attribute == attribute
-        ]
-        return frozenset[Any]().union(*(test.values or {None} for test in tests))
+    @cached_property
+    def tested(self) -> Mapping[str, frozenset[Any]]:
+        """Attribute -> the values by which features are told apart; ``None`` is among them for a range."""
+        found: dict[str, set[Any]] = {}
+        for dimension in self.dimensions.values():
+            for row in dimension.classes:
+                for test in (test for tests in row.when for test in tests):
+                    found.setdefault(test.attribute, set()).update(test.values or {None})
+        return {name: frozenset(values) for name, values in found.items()}
 
     def band(self, scale_denominator: float) -> ScaleBand:
         """Return the band of a scale, or raise ``InvalidInput`` when none or several hold it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.presentation import maplibre
 from geoinfra.presentation.attributes import column_of, feature_attributes
 from geoinfra.presentation.emit import TARGETS, emit, legend_document
+from geoinfra.presentation.labels import label_text
 from geoinfra.presentation.markers import MARKERS, marker_svg
 from geoinfra.presentation.qml import default_layer_style
-from geoinfra.presentation.resolve import Stroke, resolve
+from geoinfra.presentation.resolve import Fill, Label, Marker, PointSymbol, Stroke, resolve
 from geoinfra.presentation.style_set import StyleSet, load_style_set, style_sets
 from geoinfra.tables import FeatureBatch
+from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.dxf import write_dxf
 from geoinfra.utilities.formats.geopackage import write_geopackage
 from geoinfra.utilities.model import FeatureRows
@@ -95,6 +99,75 @@ def wanted(style_set: StyleSet, batch: FeatureBatch, scale: float) -> list[Drawn
         ]
         for one in symbols
     ]
+
+
+type Said = tuple[str, ...]
+"""What a layer that is no stroke draws: part, kind, colour, and what its kind has, rounded, as text."""
+
+
+@pytest.fixture(scope="module")
+def things(sheet: FeatureBatch) -> FeatureBatch:
+    """Components of every class at points, along lines and on areas, with the first eighty lines."""
+    rows = FeatureRows("12345678", elements=False)
+    forms = (
+        shapely.Point(500_000, 6_200_000),
+        shapely.LineString([(500_000, 6_200_000), (500_010, 6_200_000)]),
+        shapely.box(500_000, 6_200_000, 500_005, 6_200_005),
+    )
+    for entry in catalogue().feature_classes:
+        if not entry.name.endswith("komponent"):
+            continue
+        types = entry.attributes["type"].enumeration
+        for number, listed in enumerate(sorted(types.values)[:6] if types else ["andet"] * 3):
+            properties = {
+                "type": listed,
+                "driftsstatus": ("i drift", "permanent ude af drift")[number % 2],
+                "fareklasse": ("ikke farlig", "farlig", "meget farlig")[number % 3],
+            }
+            rows.add(entry.name, f"{entry.name}.{number}", properties, forms[number % 3])
+    components, lines = rows.batch(), sheet.take(range(80))
+    assert len(components) >= 30
+    columns = {name: values + lines.columns[name] for name, values in components.columns.items()}
+    return FeatureBatch(
+        components.schema,
+        components.feature_ids + lines.feature_ids,
+        components.geometry + lines.geometry,
+        columns,
+        (components.heights_m or [None] * len(components)) + (lines.heights_m or []),
+    )
+
+
+def said(style_set: StyleSet, batch: FeatureBatch, row: int, scale: float) -> list[Said]:
+    """Return what the resolver says of a feature beyond strokes and corridors, bottom to top."""
+    texts = [
+        name for entry in style_set.labels.values() for name in [s["attribute"] for s in entry["segments"]]
+    ]
+    values = feature_attributes(batch, row, {*style_set.attributes, *texts})
+    on = values["geometry"]
+    found: list[Said] = []
+    for one in resolve(style_set, values, scale).layers:
+        match one:
+            case Fill() if on == "area":
+                found.append((one.part, "fill", one.colour))
+            case Marker(marker="text") if on == "line":
+                found.append((one.part, "text", one.colour, one.text, about(one.size_px * LETTER)))
+            case Marker() if on == "line":
+                found.append((one.part, "mark", one.colour, one.marker, about(one.size_px)))
+            case PointSymbol() if on == "point":
+                found.append((one.part, "point", one.colour, one.symbol, about(one.size_px)))
+            case Label() if on != "area":
+                text = label_text(style_set, one.template, values, "da")
+                if text:
+                    found.append((one.part, "label", one.colour, text, about(one.size_px * LETTER)))
+    return found
+
+
+LETTER = 1.4
+"""Size of a font whose capitals are as high as asked."""
+
+
+def about(number: float) -> str:
+    return f"{number:.1f}"
 
 
 def flat(style_set: StyleSet, batch: FeatureBatch) -> list[dict[str, Any]]:
@@ -210,6 +283,12 @@ _PARTS_OF_A_RULE = [
 ]
 
 
+@lru_cache
+def sld_of(name: str) -> bytes:
+    """Return the SLD of a style set, which several tests read."""
+    return emit(load_style_set(name), "sld")
+
+
 def compiled(element: Any) -> Callable[[dict[str, Any]], bool]:
     """Return what evaluates a filter of Filter Encoding 1.1."""
     kind = etree.QName(element).localname
@@ -231,7 +310,7 @@ def compiled(element: Any) -> Callable[[dict[str, Any]], bool]:
 @pytest.mark.parametrize("name", ["geoinfra", "pmkl", "ler-viewer"])
 def test_sld_says_the_same_as_the_resolver(name: str, sheet: FeatureBatch) -> None:
     style_set = load_style_set(name)
-    root = etree.fromstring(emit(style_set, "sld"))
+    root = etree.fromstring(sld_of(name))
     assert root.get("version") == "1.1.0"
     for rule in root.iter(f"{SE}Rule"):
         order = [_PARTS_OF_A_RULE.index(etree.QName(part).localname) for part in rule]
@@ -270,6 +349,68 @@ def strokes_of(part: str, rule: Any) -> Drawn:
     values = {p.get("name"): p.text for p in line.iter(f"{SE}SvgParameter")}
     dash = tuple(float(length) for length in values.get("stroke-dasharray", "").split())
     return [(part, values["stroke"], float(values["stroke-width"]), dash)]
+
+
+SVG = re.compile(r"(?:markers|symbols)/([a-z0-9-]+)\.svg\?fill=%23([0-9a-f]{6})")
+
+
+def told_by(part: str, rule: Any, feature: dict[str, Any]) -> list[Said]:
+    """Return what the symbolizer of a rule draws of a feature, if it is no stroke."""
+    kind = etree.QName(rule[-1]).localname
+    if kind == "PolygonSymbolizer" and rule[-1].find(f"{SE}Fill") is not None:
+        return [(part, "fill", rule[-1].findtext(f"{SE}Fill/{SE}SvgParameter"))]
+    if kind == "TextSymbolizer":
+        size = next(p.text for p in rule[-1].iter(f"{SE}SvgParameter") if p.get("name") == "font-size")
+        colour = rule[-1].find(f"{SE}Fill").findtext(f"{SE}SvgParameter")
+        joined = rule[-1].find(f"{SE}Label/{SE}Concatenate")
+        if joined is None:
+            return [(part, "text", colour, rule[-1].findtext(f"{SE}Label"), about(float(size)))]
+        return [(part, "label", colour, "", about(float(size)))]
+    graphic = next(rule[-1].iter(f"{SE}Graphic"), None)
+    if graphic is None or rule[-1].get("uom"):
+        return []
+    size, resource = about(float(graphic.findtext(f"{SE}Size"))), graphic.find(f".//{SE}OnlineResource")
+    if resource is None:
+        return [(part, "point", graphic.findtext(f".//{SE}SvgParameter"), "circle", size)]
+    found = SVG.fullmatch(resource.get("{http://www.w3.org/1999/xlink}href"))
+    assert found is not None
+    return [(part, "point" if kind == "PointSymbolizer" else "mark", f"#{found[2]}", found[1], size)]
+
+
+@pytest.mark.parametrize("name", style_sets())
+def test_sld_draws_marks_symbols_areas_and_labels_as_the_resolver_says(
+    name: str, things: FeatureBatch
+) -> None:
+    style_set = load_style_set(name)
+    root = etree.fromstring(sld_of(name), etree.XMLParser(huge_tree=True))
+    drawn = {
+        layer.findtext(f"{SE}Name"): [
+            (style.findtext(f"{SE}Name"), rule, *read_rule("", rule)[:3])
+            for style in layer.iter(f"{SE}FeatureTypeStyle")
+            for rule in style.iter(f"{SE}Rule")
+        ]
+        for layer in root
+        if layer.find(f"{SE}Name") is not None
+    }
+    forms, features, kinds = column_of(things, "geometry"), flat(style_set, things), set()
+    for scale in (250, 2000, 50_000):
+        for row, feature in enumerate(features):
+            component = things.columns["kind"][row] == "component"
+            layer = f"utility-components-{forms[row]}" if component else "utility-lines"
+            found = [
+                one
+                for part, rule, low, high, holds in drawn[layer]
+                if low <= scale < high and holds(feature)
+                for one in told_by(part, rule, feature)
+            ]
+            wished = [
+                (*one[:3], "", *one[4:]) if one[1] == "label" else one
+                for one in said(style_set, things, row, scale)
+            ]
+            kinds |= {one[1] for one in wished}
+            labels = {one[0] for one in wished if one[1] == "label"}
+            assert [one for one in found if one[1] != "label" or one[0] in labels] == wished
+    assert kinds >= ({"fill", "mark", "point", "label"} if name == "geoinfra" else {"fill"})
 
 
 # ------------------------------------------------------------------ QGIS
@@ -326,7 +467,7 @@ for name in classes:
             strokes.sort(key=lambda stroke: stroke[-1])
             out["drawn"][f"{feature['gml_id']} {scale:g}"] = [stroke[:4] for stroke in strokes]
 layer = QgsVectorLayer("LineString?crs=EPSG:25832&field=supply:string&field=status:string", "x", "memory")
-out["sld"] = layer.loadSldStyle(sld)
+out["sld"] = [layer.loadSldStyle(path) for path in sld.split(",")]
 out["messages"] = messages
 print("@@" + json.dumps(out))
 """
@@ -340,9 +481,11 @@ def test_qgis_draws_the_geopackage_as_the_resolver_says(
     probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
     if probe.returncode:
         pytest.skip("PyQGIS is not installed")
-    path, sld = tmp_path / "sheet.gpkg", tmp_path / "geoinfra.sld"
+    path = tmp_path / "sheet.gpkg"
     assert write_geopackage(path, [sheet], styles=default_layer_style) == 200
-    sld.write_bytes(emit(load_style_set("ler-viewer"), "sld"))
+    for name in style_sets():
+        (tmp_path / f"{name}.sld").write_bytes(sld_of(name))
+    sld = ",".join(str(tmp_path / f"{name}.sld") for name in style_sets())
     scales = ",".join(map(str, SCALES))
     environment = {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     run = subprocess.run(
@@ -356,7 +499,7 @@ def test_qgis_draws_the_geopackage_as_the_resolver_says(
     assert "@@" in run.stdout, run.stderr[-3000:]
     told = json.loads(run.stdout.split("@@", 1)[1])
     assert told["messages"] == []
-    assert told["sld"][1] is True
+    assert [loaded for _, loaded in told["sld"]] == [True] * len(style_sets())
     drawn = told["drawn"]
     assert len(drawn) == 200 * len(SCALES)
     for scale in SCALES:

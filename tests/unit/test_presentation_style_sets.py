@@ -405,10 +405,13 @@ def test_a_hundred_thousand_features_resolve_at_once(geoinfra: StyleSet) -> None
 # ------------------------------------------------------------------ data only
 
 
-def test_a_type_added_as_data_passes_coverage_and_every_emitter(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "targets"), [("geoinfra", {"maplibre", "qml"}), ("ler-viewer", None)])
+def test_a_type_added_as_data_passes_coverage_and_every_emitter(
+    tmp_path: Path, name: str, targets: set[str] | None
+) -> None:
     from geoinfra.presentation.emit import TARGETS, emit, legend_document
 
-    folder = copy_of(tmp_path)
+    folder = copy_of(tmp_path, name)
     row = {
         "key": "hydrogen",
         "da": "Brint",
@@ -419,11 +422,11 @@ def test_a_type_added_as_data_passes_coverage_and_every_emitter(tmp_path: Path) 
         "when": {"supply": "hydrogen"},
     }
     edit(folder / "types.json", lambda d: d["types"].insert(0, row))
-    style_set = load_style_set("geoinfra", root=tmp_path)
+    style_set = load_style_set(name, root=tmp_path)
     assert coverage(style_set).problems == ()
     symbol = resolve(style_set, line(supply="hydrogen"), 500)
     assert [s.colour for s in symbol.of(Stroke) if s.part == "line"] == ["#0b7285"]
-    for target in TARGETS:
+    for target in targets or TARGETS:
         text = emit(style_set, target).decode().casefold()
         assert "0b7285" in text or "11,114,133" in text, target
     assert "Brint" in legend_document(style_set, "svg").decode()
