@@ -41,7 +41,7 @@ def root(
         settings = _settings(data_dir)
         return settings.data_dir, settings.database()
 
-    context.obj = StoreAddress(find)
+    context.obj = context.obj or StoreAddress(find)  # who calls the commands from Python may name a store
 
 
 def _settings(data_dir: Path | None = None) -> Settings:

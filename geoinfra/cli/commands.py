@@ -249,7 +249,6 @@ def enquire_command(
     with context.obj.open() as store:
         access = acting(store, excavator, Role.EXCAVATOR)
         filed = file_enquiry(store, access, document)
-        store.audit.append("enquiry.filed", access, filed.number, {})
         filed = whole(store, access, _packaged(store, access, filed).number)
         if filed.package is None:
             raise GeoinfraError("The package was not made.", hint="See the worker's log.")

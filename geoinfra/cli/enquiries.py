@@ -54,7 +54,6 @@ def resend_command(
     with context.obj.open() as store:
         access = acting(store, excavator, Role.EXCAVATOR)
         again = whole(store, access, resend_enquiry(store, access, number).number)
-        store.audit.append("enquiry.resent", access, again.number, {"original": again.original})
     if as_json:
         out.print_json(data=again.to_json())
         return

@@ -13,12 +13,14 @@ import sqlalchemy as sa
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput
+from geoinfra.flows.enquiry_records import DIG
 from geoinfra.flows.sandbox import number_prefix
 from geoinfra.storage import Store, schema
 from geoinfra.storage.organisations import lock_organisation
 from geoinfra.storage.records import Transaction, new_id, now
 from geoinfra.utilities.damage_statistics import DamageStatistics, damage_statistics
 from geoinfra.utilities.damages import Damage, last_day, read_damages
+from geoinfra.utilities.enquiry import AnswerStatus
 from geoinfra.utilities.legal_clock import DENMARK
 from geoinfra.utilities.ler_api import number_of
 
@@ -201,7 +203,8 @@ def _concerning(connection: sa.Connection, owner_cvr: str, numbers: Sequence[str
     table = schema.answers
     for some in batched(numbers, _AT_ONCE):
         ours = table.c.owner_cvr == owner_cvr, table.c.enquiry.in_(some)
-        yield from connection.scalars(sa.select(table.c.enquiry).where(*ours))
+        asked = table.c.scope == DIG, table.c.status != str(AnswerStatus.NOT_ASKED)
+        yield from connection.scalars(sa.select(table.c.enquiry).where(*ours, *asked))
 
 
 def _documents(connection: sa.Connection, reporter: str, years: Sequence[int]) -> dict[str, tuple[str, str]]:

@@ -311,6 +311,13 @@ def _file(
             _insert(tx, access, draft, filed_at, {**filing, **place})
         enqueue_package(tx, numbers[0], access)
         filed = load_enquiry(tx.connection, numbers[0])
+        facts = {
+            "area_m2": round(sum(draft.request.area_m2 for draft in drafts), 1),
+            "kind": str(request.kind),
+            "parts": len(drafts),
+        }
+        action = "enquiry.resent" if filed.original else "enquiry.filed"
+        store.audit.record(tx, action, access, filed.number, {**facts, "original": filed.original})
         tx.commit()
     return filed
 

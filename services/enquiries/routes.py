@@ -123,14 +123,7 @@ def _filed(filed: Enquiry) -> Response:
 
 
 def _file(store: Store, access: Access, document: dict[str, Any], key: str | None) -> Enquiry:
-    filed = whole(store, access, file_enquiry(store, access, document, key=key).number)
-    facts = {
-        "area_m2": round(filed.request.area_m2, 1),
-        "kind": str(filed.request.kind),
-        "parts": len(filed.numbers),
-    }
-    store.audit.append("enquiry.filed", access, filed.number, facts)
-    return filed
+    return whole(store, access, file_enquiry(store, access, document, key=key).number)
 
 
 @router.post("/api/enquiries/preview", tags=["Dig enquiries"], summary="See what filing would mean")
@@ -156,9 +149,7 @@ def post_resend(
 
     Of a project all parts are sent again. `resend.allowed` of the enquiry tells whether it may be.
     """
-    again = whole(store, access, resend_enquiry(store, access, number, key=idempotency_key).number)
-    store.audit.append("enquiry.resent", access, again.number, {"original": again.original})
-    return _filed(again)
+    return _filed(whole(store, access, resend_enquiry(store, access, number, key=idempotency_key).number))
 
 
 @router.get("/api/enquiries", tags=["Dig enquiries"], summary="List the enquiries you may see")

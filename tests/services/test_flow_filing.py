@@ -34,7 +34,7 @@ from lxml import etree
 from test_flow_enquiry import document, package_of, work_off
 
 from geoinfra.errors import Conflict, InvalidInput, NotFound
-from geoinfra.flows.answers import correct_answer, store_answer
+from geoinfra.flows.answers import correct_answer, hand_over, store_answer
 from geoinfra.flows.deliveries import deliver
 from geoinfra.flows.enquiries import Enquiry, enquiry, file_enquiry, list_enquiries, resend_enquiry
 from geoinfra.flows.enquiry_records import AREA_ANSWERS
@@ -200,6 +200,10 @@ def test_an_answer_to_one_part_changes_the_one_package(world: Store) -> None:
     work_off(world)
     done = whole(world, access, west)
     assert states(done)[WAITED] is AnswerStatus.DELIVERED
+    assert done.state is EnquiryState.PARTIAL  # one owner sends his information himself, and has not yet
+    hand_over(world, owner(DIRECT), west)
+    hand_over(world, owner(DIRECT), east)
+    done = whole(world, access, west)
     assert done.state is EnquiryState.COMPLETE
     correct_answer(world, owner(WAITED), west, svar(WAITED, ("el.1",)), "En ledning for meget")
     work_off(world)
