@@ -43,7 +43,10 @@ _TAIL: Final = Shape(((-0.5, 0.0), (0.1, 0.0)), 0.12, closed=False)
 def _bars(count: int) -> tuple[Shape, ...]:
     gap = 0.28
     places = [(at - (count - 1) / 2) * gap for at in range(count)]
-    return tuple(Shape(((x, -0.5), (x, 0.5)), 0.11, closed=False) for x in places)
+    half = 0.055  # filled: Qt draws no stroke without breadth in an SVG
+    return tuple(
+        Shape(((x - half, -0.5), (x + half, -0.5), (x + half, 0.5), (x - half, 0.5))) for x in places
+    )
 
 
 MARKERS: Final[Mapping[str, tuple[Shape, ...]]] = {

@@ -380,6 +380,7 @@ class _Writer:
             fieldName=self._text(layer.template),
             isExpression="1",
             fontFamily="Sans Serif",
+            fontWeight="50",
             fontSize=f"{layer.size_mm * _LETTER:g}",
             fontSizeUnit="MM",
             textColor=_colour(layer.colour, layer.opacity),
@@ -399,7 +400,7 @@ class _Writer:
             "repeatDistance": f"{layer.spacing_mm:g}",
             "repeatDistanceUnits": "MM",
             "priority": str(min(10, 4 + 2 * layer.priority)),
-            "dist": "0.6",
+            "dist": "0.6" if kind == "line" else "3.2",  # beside the symbol of a component
             "distUnits": "MM",
         }
         etree.SubElement(settings, "placement", attrib=placing)
