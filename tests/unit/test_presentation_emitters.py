@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -307,7 +308,7 @@ def compiled(element: Any) -> Callable[[dict[str, Any]], bool]:
     return lambda feature: feature.get(name) is not None and (feature[name] >= float(literal)) is least
 
 
-@pytest.mark.parametrize("name", ["geoinfra", "pmkl", "ler-viewer"])
+@pytest.mark.parametrize("name", style_sets())
 def test_sld_says_the_same_as_the_resolver(name: str, sheet: FeatureBatch) -> None:
     style_set = load_style_set(name)
     root = etree.fromstring(sld_of(name))
@@ -424,7 +425,7 @@ log = QgsApplication.messageLog()
 log.messageReceived.connect(lambda text, tag, level: messages.append(f"{tag}: {text}"))
 path, sld, classes = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
 scales = [float(scale) for scale in sys.argv[4].split(",")]
-out = {"drawn": {}, "rules": {}}
+out = {"drawn": {}, "marks": {}, "rules": {}}
 for name in classes:
     layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
     assert layer.isValid()
@@ -454,7 +455,7 @@ for name in classes:
             if value:
                 held.append(rule)
         for scale in scales:
-            strokes = []
+            strokes, marks = [], []
             for rule in held:
                 # QGIS: minimumScale is the large denominator
                 if not (rule.maximumScale() <= scale < rule.minimumScale()):
@@ -464,13 +465,29 @@ for name in classes:
                     dash = list(part.customDashVector()) if part.useCustomDashPattern() else []
                     drawn = [rule.label().split(":")[0], part.color().name(), part.width(), dash]
                     strokes.append([*drawn, part.renderingPass()])
+                if part.layerType() == "MarkerLine":
+                    mark = part.subSymbol().symbolLayer(0)
+                    what = mark.character() if mark.layerType() == "FontMarker" else mark.path()
+                    drawn = [rule.label().split(":")[0], mark.color().name(), what, part.interval()]
+                    marks.append([*drawn, part.renderingPass()])
             strokes.sort(key=lambda stroke: stroke[-1])
+            marks.sort(key=lambda mark: mark[-1])
+            out["marks"][f"{feature['gml_id']} {scale:g}"] = [mark[:4] for mark in marks]
             out["drawn"][f"{feature['gml_id']} {scale:g}"] = [stroke[:4] for stroke in strokes]
 layer = QgsVectorLayer("LineString?crs=EPSG:25832&field=supply:string&field=status:string", "x", "memory")
 out["sld"] = [layer.loadSldStyle(path) for path in sld.split(",")]
 out["messages"] = messages
 print("@@" + json.dumps(out))
 """
+
+
+def pictured(mark: list[Any]) -> list[Any]:
+    """Replace the path of a mark by the shapes of its picture; letters stay."""
+    part, colour, what, spacing_mm = mark
+    if what.startswith("base64:"):
+        picture = base64.b64decode(what.removeprefix("base64:")).decode()
+        what = picture.split(">", 1)[1].removesuffix("</svg>")
+    return [part, colour, what, pytest.approx(spacing_mm)]
 
 
 @pytest.mark.qgis
@@ -500,6 +517,16 @@ def test_qgis_draws_the_geopackage_as_the_resolver_says(
     told = json.loads(run.stdout.split("@@", 1)[1])
     assert told["messages"] == []
     assert [loaded for _, loaded in told["sld"]] == [True] * len(style_sets())
+    names = (*geoinfra.attributes, "width_mm")
+    for scale in SCALES:
+        for row in range(len(sheet)):
+            symbol = resolve(geoinfra, feature_attributes(sheet, row, names), scale)
+            asked = [
+                [m.part, m.colour, m.text or marker_svg(m.marker, f"param(fill) {m.colour}"), m.spacing_mm]
+                for m in symbol.of(Marker)
+            ]
+            found = told["marks"][f"{sheet.columns['gml_id'][row]} {scale:g}"]
+            assert [pictured(one) for one in found] == asked
     drawn = told["drawn"]
     assert len(drawn) == 200 * len(SCALES)
     for scale in SCALES:
