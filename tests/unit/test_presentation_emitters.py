@@ -187,7 +187,7 @@ EVALUATE = """
 import { readFileSync } from "node:fs";
 const spec = await import(process.argv[2] + "/dist/index.mjs");
 const { latest, normalizePropertyExpression, featureFilter } = spec;
-const { style, features, zooms } = JSON.parse(readFileSync(0, "utf8"));
+const { style, features, zooms, marks } = JSON.parse(readFileSync(0, "utf8"));
 const isLine = (layer) => layer.type === "line" && layer.source === "utility-lines";
 const evaluators = style.layers.filter(isLine).map((layer) => {
   const filter = featureFilter(layer.filter, layer.id);
@@ -200,6 +200,28 @@ const evaluators = style.layers.filter(isLine).map((layer) => {
   const [colour, width] = [value("line-color"), value("line-width")];
   return { layer, filter, colour, width, dash: value("line-dasharray", []) };
 });
+const isMark = (layer) => marks.includes(layer.metadata?.["geoinfra:part"]);
+const marked = style.layers.filter((layer) => (
+  layer.type === "symbol" && layer.source === "utility-lines" && isMark(layer)
+)).map((layer) => {
+  const filter = featureFilter(layer.filter, layer.id);
+  const value = (name) => {
+    const raw = layer.layout[name];
+    if (raw === undefined) return () => "";
+    const made = normalizePropertyExpression(raw, layer.id, latest.layout_symbol[name]);
+    return (zoom, feature) => made.evaluate({ zoom }, feature, {}, undefined, []);
+  };
+  const [image, text, gap] = [value("icon-image"), value("text-field"), value("symbol-spacing")];
+  return { layer, filter, image, text, gap };
+});
+const symbols = zooms.map((zoom) => features.map((properties) => {
+  const feature = { type: 2, properties, geometry: [] };
+  return marked.filter(({ layer, filter }) => (
+    zoom >= (layer.minzoom ?? 0) && zoom < (layer.maxzoom ?? 99) && filter.filter({ zoom }, feature)
+  )).map(({ layer, image, text, gap }) => [
+    layer.metadata["geoinfra:part"], `${image(zoom, feature)}${text(zoom, feature)}`, gap(zoom, feature),
+  ]);
+}));
 const out = zooms.map((zoom) => features.map((properties) => {
   const feature = { type: 2, properties, geometry: [] };
   return evaluators.filter(({ layer, filter }) => (
@@ -211,7 +233,7 @@ const out = zooms.map((zoom) => features.map((properties) => {
     return [layer.metadata["geoinfra:part"], hex, w, dash(zoom, feature).map((d) => d * w)];
   });
 }));
-process.stdout.write(JSON.stringify(out));
+process.stdout.write(JSON.stringify({ out, symbols }));
 """
 
 
@@ -242,6 +264,7 @@ def test_the_map_draws_every_feature_as_the_resolver_says(
         "style": maplibre.style_document(style_set),
         "features": flat(style_set, sheet),
         "zooms": [maplibre.zoom_of(style_set, scale) for scale in SCALES],
+        "marks": [part.key for part in style_set.parts if part.draw == "marker"],
     }
     run = subprocess.run(
         [node(), program, VALIDATOR],
@@ -251,7 +274,16 @@ def test_the_map_draws_every_feature_as_the_resolver_says(
         timeout=100,
     )
     assert run.returncode == 0, run.stderr.decode()[:2000]
-    for scale, drawn in zip(SCALES, json.loads(run.stdout), strict=True):
+    told = json.loads(run.stdout)
+    names = (*style_set.attributes, "width_mm")
+    for scale, symbols in zip(SCALES, told["symbols"], strict=True):
+        for row, found in enumerate(symbols):
+            asked = [
+                [m.part, m.text or f"{m.marker}/{m.colour[1:]}", pytest.approx(m.spacing_px)]
+                for m in resolve(style_set, feature_attributes(sheet, row, names), scale).of(Marker)
+            ]
+            assert found == asked
+    for scale, drawn in zip(SCALES, told["out"], strict=True):
         found = [
             [
                 (part, colour, round(width, 2), tuple(round(d, 1) for d in dash))
