@@ -20,7 +20,7 @@ from geoinfra.presentation.resolve import Corridor, DrawnLayer, Fill, Label, Mar
 from geoinfra.presentation.rules import Rule, part_rules
 from geoinfra.presentation.style_set import Dimension, Part, ScaleBand, StyleSet, Test
 
-__all__ = ["emit", "style_document", "style_layers", "used_images", "zoom_of"]
+__all__ = ["attributes_read", "emit", "style_document", "style_layers", "used_images", "zoom_of"]
 
 COLLECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "utility-components": ("component",),
@@ -39,6 +39,7 @@ _GEOMETRIES: Final = {
     "area": ("Polygon", "MultiPolygon"),
 }
 _FURTHEST_ZOOM: Final = 24
+_OWN_WIDTH: Final = ("width_mm", "diameter_mm")
 
 type Expression = Any
 
@@ -87,6 +88,27 @@ def style_layers(
         for collection, kinds in COLLECTIONS.items():
             layers.extend(writer.layers(part, rules, collection, kinds))
     return layers
+
+
+def attributes_read(style_set: StyleSet, theme: str | None = None) -> Mapping[str, float]:
+    """Return the attributes of a feature that layers read, each with the lowest zoom at which one does."""
+    furthest = max(band.below for band in style_set.scales)
+    found: dict[str, float] = {}
+    for part in style_set.parts:
+        for rule in part_rules(style_set, part, theme, possible=False):
+            zoom = zoom_of(style_set, rule.below) if rule.below < furthest else 0.0
+            for name in _attributes_of(style_set, rule):
+                found[name] = min(found.get(name, zoom), zoom)
+    return found
+
+
+def _attributes_of(style_set: StyleSet, rule: Rule) -> Iterator[str]:
+    for dimension in rule.classes:
+        yield from style_set.dimensions[dimension].attributes
+    if isinstance(rule.layer, Corridor):
+        yield from _OWN_WIDTH
+    if isinstance(rule.layer, Label):
+        yield from (segment["attribute"] for segment in style_set.labels[rule.layer.template]["segments"])
 
 
 def used_images(style_set: StyleSet, theme: str | None = None) -> dict[str, DrawnLayer]:
@@ -172,7 +194,7 @@ class _Writer:
 
     def corridor(self, choice: _Choice) -> Iterator[tuple[str, dict[str, Any]]]:
         half = choice.value(lambda layer: layer.half_width_m, stepped=False)
-        own = ["/", ["coalesce", ["get", "width_mm"], ["get", "diameter_mm"], 0], 2000]
+        own = ["/", ["coalesce", *(["get", name] for name in _OWN_WIDTH), 0], 2000]
         colour = choice.value(lambda layer: layer.colour)
         opacity = choice.value(lambda layer: layer.opacity)
         yield (

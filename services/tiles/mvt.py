@@ -87,6 +87,7 @@ def encode_layer(
     columns: Mapping[str, Sequence[Any]],
     *,
     tolerance: float = 0.0,
+    buffer: int = BUFFER,
 ) -> bytes:
     """Return the bytes of a tile with one layer; empty when nothing is left inside the tile.
 
@@ -102,8 +103,10 @@ def encode_layer(
         Column name -> one value a geometry: text, number, boolean or ``None``, which is left out.
     tolerance
         Douglas-Peucker tolerance in tile units; 0 keeps every vertex.
+    buffer
+        Units kept around the tile.
     """
-    clipped = _clipped(geometries)
+    clipped = _clipped(geometries, buffer)
     if tolerance > 0:
         clipped = shapely.simplify(clipped, tolerance, preserve_topology=False)
     dimension, encoded = _encode_geometries(clipped, len(geometries))
@@ -142,13 +145,13 @@ def encode_layer(
     return _message(3, layer)
 
 
-def _clipped(geometries: NDArray[Any]) -> NDArray[Any]:
+def _clipped(geometries: NDArray[Any], buffer: int) -> NDArray[Any]:
     """Cut geometries to the tile and its buffer.
 
     ``clip_by_rect`` is fast, and may fill the whole rectangle where rings of a polygon cross, as they do by a
     hair when long shared edges are reprojected vertex by vertex. Such polygons are mended and truly cut.
     """
-    low, high = -BUFFER, EXTENT + BUFFER
+    low, high = -buffer, EXTENT + buffer
     clipped: NDArray[Any] = np.atleast_1d(shapely.clip_by_rect(geometries, low, low, high, high))
     crossed = (shapely.get_dimensions(geometries) == 2) & ~shapely.is_valid(geometries)
     if np.any(crossed):

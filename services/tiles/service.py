@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from math import ceil, cos, floor, radians
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,14 @@ from starlette.routing import BaseRoute, Route
 from geoinfra import crs
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import NotFound
+from geoinfra.presentation.attributes import DERIVED, column_of
+from geoinfra.presentation.maplibre import attributes_read
+from geoinfra.presentation.style_set import load_style_set, style_sets
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.tables import ColumnType, FeatureBatch, FeatureQuery
+from geoinfra.utilities.model import UTILITY_FEATURES
 from services.catalogue import PresentCatalogue, may_know_granted
 from services.tiles.mvt import BUFFER, EXTENT, encode_layer, tile_bounds, to_tile_units
 
@@ -46,6 +52,8 @@ _DEEPEST_ZOOM = 22
 _SIMPLIFIED_BELOW = 14
 _TOLERANCE = 2.0  # tile units
 _CACHE_BYTES = 64_000_000
+_CORRIDOR_M = 7.0  # half the width of the widest, with a line of 4 m in it
+_LATITUDE_DEG = 56.0
 _MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 _SHOWN_TYPES = frozenset(ColumnType) - {ColumnType.JSON, ColumnType.BLOB}
 
@@ -127,16 +135,21 @@ def _content(collection: Collection, view: DatasetView, z: int, x: int, y: int) 
 def make_tile(collection: Collection, view: DatasetView, z: int, x: int, y: int) -> bytes:
     """Return one tile of what `view` may show of a collection; empty bytes where there is nothing.
 
-    Every public column travels but documents and bytes, and ``feature_id``, the identifier of the OGC item.
+    Every public column travels but documents and bytes, and ``feature_id``, the identifier of the OGC item;
+    with utility features also what the styles read of them at this zoom.
     """
     names = tuple(c.name for c in view.schema.public_columns if c.type in _SHOWN_TYPES)
-    query = FeatureQuery(bbox=_bounds(z, x, y), equal=collection.rule, columns=names, limit=_MOST_ROWS)
+    is_drawn = _is_drawn(view)
+    derived = _derived_at(z) if is_drawn else ()
+    buffer = _corridor_buffer(z) if is_drawn else BUFFER
+    read = (*names, "properties") if derived else names
+    query = FeatureQuery(bbox=_bounds(z, x, y, buffer), equal=collection.rule, columns=read, limit=_MOST_ROWS)
     batches = list(view.read(query))
     if not batches:
         return b""
     ids = [feature_id for batch in batches for feature_id in batch.feature_ids]
     columns: dict[str, Sequence[Any]] = {
-        name: [value for batch in batches for value in batch.columns[name]] for name in names
+        name: [value for batch in batches for value in column_of(batch, name)] for name in (*names, *derived)
     }
     columns["feature_id"] = ids
     geometries = _in_tile_units(batches, z, x, y)
@@ -146,13 +159,41 @@ def make_tile(collection: Collection, view: DatasetView, z: int, x: int, y: int)
         ids = [ids[row] for row in kept]
         columns = {name: [values[row] for row in kept] for name, values in columns.items()}
     tolerance = _TOLERANCE if z < _SIMPLIFIED_BELOW else 0.0
-    return encode_layer(collection.id, geometries, ids, columns, tolerance=tolerance)
+    return encode_layer(collection.id, geometries, ids, columns, tolerance=tolerance, buffer=buffer)
 
 
-def _bounds(z: int, x: int, y: int) -> tuple[float, float, float, float]:
+def _is_drawn(view: DatasetView) -> bool:
+    """Whether a dataset has the columns from which utility features are drawn."""
+    held = {column.name for column in view.schema.public_columns}
+    return held.issuperset(column.name for column in UTILITY_FEATURES.public_columns)
+
+
+def _derived_at(z: int) -> tuple[str, ...]:
+    """Return the attributes that no column holds and that a style reads in tiles of this zoom."""
+    return tuple(name for name, lowest in _derived_attributes().items() if floor(lowest) <= z)
+
+
+@cache
+def _derived_attributes() -> Mapping[str, float]:
+    held = {column.name for column in UTILITY_FEATURES.columns} | {"geometry"}  # tiles tell their geometry
+    found: dict[str, float] = {}
+    for name in style_sets():
+        for attribute, zoom in attributes_read(load_style_set(name)).items():
+            if attribute in DERIVED and attribute not in held:
+                found[attribute] = min(found.get(attribute, zoom), zoom)
+    return found
+
+
+def _corridor_buffer(z: int) -> int:
+    """Return how far a tile looks beside itself so that no uncertainty that reaches into it is cut."""
+    west, _, east, _ = tile_bounds(z, 0, 0)
+    return max(BUFFER, ceil(_CORRIDOR_M / cos(radians(_LATITUDE_DEG)) * EXTENT / (east - west)))
+
+
+def _bounds(z: int, x: int, y: int, buffer: int) -> tuple[float, float, float, float]:
     """Return the bounds of the buffered tile in EPSG:25832 metres, cut to where that CRS is sane."""
     west, south, east, north = tile_bounds(z, x, y)
-    margin = (east - west) * BUFFER / EXTENT
+    margin = (east - west) * buffer / EXTENT
     box = np.array([west - margin, south - margin, east + margin, north + margin])
     low_x, low_y, high_x, high_y = _NORTHERN_EUROPE_M
     box = np.clip(box, [low_x, low_y, low_x, low_y], [high_x, high_y, high_x, high_y])

@@ -84,6 +84,13 @@ def drawn(page: Page, *layers: str) -> list[dict[str, Any]]:
     return found
 
 
+def require_gone(page: Page, layer: str) -> None:
+    """Wait until a layer shows nothing; signs leave the map with the next placement of all signs."""
+    page.wait_for_function(
+        "(layer) => window.geoinfraMap.queryRenderedFeatures({layers: [layer]}).length === 0", arg=layer
+    )
+
+
 def test_fee_deadline_and_parts_are_told_before_filing(digger: Page) -> None:
     expect(digger.locator("#sandbox")).to_contain_text("TEST ENVIRONMENT")
     _rectangle(digger, 60, 40)
@@ -208,12 +215,12 @@ def test_what_changed_is_listed_and_drawn_for_its_filer_alone(digger: Page, worl
     assert len(drawn(digger, "differences/chosen")) == 1
     require_accessible(digger)
     digger.uncheck("#differences-map")
-    assert drawn(digger, "differences/sign") == []
+    require_gone(digger, "differences/sign")
     digger.select_option("#differences-since", "1")
     digger.click("#differences-show")
     expect(signs.first).to_have_text("4", timeout=20_000)  # the owner had not answered then
     digger.click("#status-new")
-    assert drawn(digger, "differences/sign") == []
+    require_gone(digger, "differences/sign")
 
 
 def test_a_project_shows_its_parts_and_is_sent_again_after_a_second_click(digger: Page, world: World) -> None:

@@ -20,6 +20,9 @@ from deployment import Deployment
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from geoinfra import sample
+from geoinfra.presentation.legend import legend_rows
+from geoinfra.presentation.resolve import Stroke, resolve
+from geoinfra.presentation.style_set import load_style_set
 from services.web import STATIC_DIR, content_security_policy
 
 pytestmark = [pytest.mark.services, pytest.mark.browser]
@@ -39,6 +42,10 @@ PHONE = {"width": 390, "height": 844}
 SETTLED = """() => {
     const map = window.geoinfraMap;
     return map?.loaded() && map.areTilesLoaded() && !map.isMoving();
+}"""
+DRAWN = """() => {
+    const map = window.geoinfraMap, layers = ["utility-lines/line/detail-0"];
+    return map.getLayer(layers[0]) && map.queryRenderedFeatures({layers}).length > 0;
 }"""
 DANGEROUS_HTML = '<img src=x onerror="window.broken=1">'
 
@@ -249,17 +256,14 @@ def test_excavator_draws_files_sees_the_owners_and_downloads_the_package(page: P
     expect(page.locator("#download-package")).to_be_visible(timeout=60_000)
     assert page.locator(".owners li[data-status=delivered]").count() >= 1
     page.wait_for_function(SETTLED)
-    page.wait_for_function(
-        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
-        timeout=20_000,
-    )
+    page.wait_for_function(DRAWN, timeout=60_000)
     expect(page.locator(".hazard")).to_be_visible()
     expect(page.locator("#sandbox")).to_be_hidden()
     page.evaluate(
         """async () => {
             const {showFeatures} = await import("/static/features.js");
             const map = window.geoinfraMap;
-            const lines = map.queryRenderedFeatures({layers: ["utility-lines/in-use"]});
+            const lines = map.queryRenderedFeatures({layers: ["utility-lines/line/detail-0"]});
             showFeatures(map, map.getCenter(), lines.slice(0, 3));
         }"""
     )
@@ -371,6 +375,17 @@ def test_layer_toggle_hides_and_shows_the_layer(visitor: Page) -> None:
     )
 
 
+@pytest.mark.parametrize("language", ["da", "en"])
+def test_the_legend_is_that_of_the_rules(visitor: Page, language: str) -> None:
+    rows = legend_rows(load_style_set("geoinfra"))
+    visitor.click(f"[data-language={language}]")
+    visitor.click("#tab-layers")
+    expect(visitor.locator("#legend li > span")).to_have_text(
+        [row.da if language == "da" else row.en for row in rows], timeout=30_000
+    )
+    assert visitor.locator("#legend li > svg").count() == len(rows)
+
+
 def test_coordinates_equal_proj(visitor: Page) -> None:
     from pyproj import Transformer
 
@@ -417,15 +432,12 @@ def test_a_faulty_delivery_is_refused_and_each_fault_found_on_the_map(owner: Pag
 
 def test_click_on_a_line_shows_its_attributes_as_text(owner: Page) -> None:
     _look_at(owner, "Algade")
-    owner.wait_for_function(
-        "() => window.geoinfraMap.queryRenderedFeatures({layers: ['utility-lines/in-use']}).length > 0",
-        timeout=20_000,
-    )
+    owner.wait_for_function(DRAWN, timeout=60_000)
     place = owner.evaluate(
         """() => {
             const map = window.geoinfraMap;
             const panel = document.getElementById("panel").getBoundingClientRect();
-            for (const {geometry} of map.queryRenderedFeatures({layers: ["utility-lines/in-use"]})) {
+            for (const {geometry} of map.queryRenderedFeatures({layers: ["utility-lines/line/detail-0"]})) {
                 const line = geometry.type === "LineString" ? geometry.coordinates : geometry.coordinates[0];
                 for (const corner of line) {
                     const {x, y} = map.project(corner);
@@ -440,6 +452,45 @@ def test_click_on_a_line_shows_its_attributes_as_text(owner: Page) -> None:
     owner.mouse.click(*place)
     expect(owner.locator(".maplibregl-popup dt").first).to_have_text("Feature class")
     owner.click(".maplibregl-popup-close-button")
+
+
+PIXELS = """() => new Promise((done) => {
+    const map = window.geoinfraMap, canvas = map.getCanvas(), gl = canvas.getContext("webgl2");
+    const ratio = canvas.width / canvas.clientWidth, pixel = new Uint8Array(4);
+    const lines = map.queryRenderedFeatures({layers: ["utility-lines/line/detail-0"]}).slice(0, 40);
+    const colourAt = (x, y) => {
+        gl.readPixels(x * ratio, canvas.height - y * ratio, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+        return "#" + [...pixel.slice(0, 3)].map((part) => part.toString(16).padStart(2, "0")).join("");
+    };
+    const coloursOf = ({geometry}) => {
+        const paths = geometry.type === "LineString" ? [geometry.coordinates] : geometry.coordinates;
+        return paths.flatMap((path) => path.slice(1).flatMap((end, index) => {
+            const [from, to] = [map.project(path[index]), map.project(end)];
+            return [...Array(19).keys()].map((step) => (step + 1) / 20)
+                .map((part) => [from.x + (to.x - from.x) * part, from.y + (to.y - from.y) * part])
+                .filter(([x, y]) => x > 0 && y > 0 && x < canvas.clientWidth && y < canvas.clientHeight)
+                .map(([x, y]) => colourAt(x, y));
+        }));
+    };
+    map.once("render", () => done(lines.map((line) => [line.properties, coloursOf(line)])));
+    map.triggerRepaint();
+})"""
+
+
+def test_lines_have_on_the_canvas_the_colour_that_the_rules_give_them(owner: Page) -> None:
+    _look_at(owner, "Algade")
+    owner.evaluate("() => window.geoinfraMap.setZoom(20)")
+    owner.wait_for_function(DRAWN, timeout=60_000)
+    owner.wait_for_function(SETTLED, timeout=60_000)
+    rules = load_style_set("geoinfra")
+    checked = 0
+    for properties, colours in owner.evaluate(PIXELS):
+        if len(colours) >= 15:
+            symbol = resolve(rules, {**properties, "geometry": "line"}, 200)
+            (stroke,) = (layer for layer in symbol.of(Stroke) if layer.part == "line")
+            assert stroke.colour in colours, (properties, colours)
+            checked += 1
+    assert checked >= 2
 
 
 def test_a_mark_on_the_map_leads_to_its_finding(owner: Page, faulty: Faulty) -> None:

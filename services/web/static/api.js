@@ -36,6 +36,8 @@ import { language, t } from "./i18n.js";
  *   position?: [number, number], index: number}} Finding `index` is its place in the report
  * @typedef {{features: number, errors: number, warnings: number, findings: Finding[],
  *   kinds: Record<string, {title: string, title_da: string, count: number}>}} CheckReport
+ * @typedef {import("maplibre-gl").LayerSpecification & {source: string, metadata: {"geoinfra:part": string, "geoinfra:order": number}}} RuleLayer
+ * @typedef {{sprite: string, layers: RuleLayer[]}} StyleSheet
  */
 
 /** An answer of the server that is not what was asked for, or no answer at all. */
@@ -116,6 +118,23 @@ async function problemOf(response) {
 
 /** @returns {Promise<Config>} */
 export const getConfig = () => call("/api/config");
+
+const STYLE = "/ogc/styles/geoinfra";
+
+/** The rules by which utility lines are drawn, with texts in one language. @param {import("./i18n.js").Language} texts @returns {Promise<StyleSheet>} */
+export async function getStyleSheet(texts) {
+  const { layers } = await call(`${STYLE}?f=mapbox&lang=${texts}`);
+  return { sprite: `${location.origin}${STYLE}/sprite`, layers };
+}
+
+/** The legend of these rules. @param {import("./i18n.js").Language} texts @returns {Promise<Document>} */
+export async function getLegend(texts) {
+  const response = await fetch(`${STYLE}/legend?f=html&lang=${texts}`, { headers: authorisation() })
+    .catch(() => { throw new ApiError(0, t("error.network")); });
+  if (!response.ok) throw await problemOf(response);
+  const page = await response.text();
+  return new DOMParser().parseFromString(page.replace(/<style>.*?<\/style>/s, ""), "text/html"); // the policy of the page admits none
+}
 
 /** @param {string | null} role */
 export const actAs = (role) => call("/demo/act-as", { method: "POST", body: { role } });

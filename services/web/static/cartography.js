@@ -1,27 +1,12 @@
-// How the map looks: colours, and the MapLibre layers drawn for each collection.
+// How the map looks: the MapLibre layers of each collection. Those of utility lines come from the server's presentation rules.
 
 /**
  * @typedef {import("maplibre-gl").LayerSpecification} Layer
  * @typedef {import("maplibre-gl").ExpressionSpecification} Expression
  * @typedef {import("maplibre-gl").FilterSpecification} Filter
  * @typedef {import("./api.js").Collection} Collection
+ * @typedef {import("./api.js").StyleSheet} StyleSheet
  */
-
-/** Colours of LER's viewer, darkened where they would vanish on a light ground. */
-export const SUPPLY_COLOURS = {
-  electricity: "#d3121f",
-  telecom: "#2b8a34",
-  water: "#1d6cd0",
-  sewer: "#5c4614",
-  gas: "#c29b00",
-  "district-heating": "#a52fa5",
-  oil: "#454545",
-  duct: "#db7a60",
-  other: "#8b8b8b",
-  unknown: "#dd650c",
-};
-
-export const HAZARD_COLOUR = "#c00414";
 
 const PAPER = {
   land: "#efebe2",
@@ -49,10 +34,6 @@ const MEDIUM = ["Inter Medium", "sans-serif"];
 
 /** @param {unknown[]} value an expression whose shape the type checker cannot follow @returns {Expression} */
 const expression = (value) => /** @type {Expression} */ (value);
-
-const SUPPLY_COLOUR = expression(
-  ["match", ["get", "supply"], ...Object.entries(SUPPLY_COLOURS).flat(), SUPPLY_COLOURS.unknown],
-);
 
 const LANDUSE_COLOUR = /** @type {Expression} */ ([
   "match", ["get", "kind"],
@@ -87,19 +68,8 @@ const lineWidth = (factor, extra = 0) => /** @type {Expression} */ (
   ["interpolate", ["linear"], ["zoom"], 12, 0.35 * factor, 14, 0.6 * factor, 16, 1.4 * factor + extra, 18, 2.5 * factor + extra, 20, 4 * factor + extra]
 );
 
-const IS_TRACE = /** @type {Expression} */ (["==", ["get", "kind"], "trace"]);
-const IS_PLANNED = /** @type {Expression} */ (["==", ["get", "status"], "under etablering"]);
-const IS_OUT = /** @type {Expression} */ (["==", ["get", "status"], "permanent ude af drift"]);
-const IS_HAZARD = /** @type {Expression} */ (["==", ["get", "hazard"], "meget farlig"]);
-
 /** @param {string} type @returns {Expression} */
 const geometryIs = (type) => /** @type {Expression} */ (["==", ["geometry-type"], type]);
-
-/** @param {...Expression} tests @returns {Filter} */
-const all = (...tests) => /** @type {Filter} */ (["all", ...tests]);
-
-/** @param {Expression} test @returns {Expression} */
-const not = (test) => /** @type {Expression} */ (["!", test]);
 
 /**
  * The drawings of the collections this client knows, in drawing order from below to above.
@@ -213,121 +183,7 @@ const DRAWINGS = {
       },
     },
   ],
-  "utility-lines": utilityLineDrawings(),
-  "utility-components": utilityComponentDrawings(),
 };
-
-function utilityLineDrawings() {
-  const round = { "line-cap": "round", "line-join": "round" };
-  const flat = { "line-cap": "butt", "line-join": "round" };
-  return [
-    {
-      level: 9,
-      layer: {
-        id: "trace", type: "line", filter: all(IS_TRACE), layout: round,
-        paint: { "line-color": SUPPLY_COLOUR, "line-width": lineWidth(3.4), "line-opacity": 0.3 },
-      },
-    },
-    {
-      level: 10,
-      layer: {
-        id: "halo", type: "line", filter: all(not(IS_TRACE), not(IS_OUT)), layout: round,
-        paint: { "line-color": "#ffffff", "line-width": lineWidth(1, 2.2), "line-opacity": 0.85 },
-      },
-    },
-    {
-      level: 11,
-      layer: {
-        id: "out-of-use", type: "line", filter: all(not(IS_TRACE), IS_OUT), layout: round,
-        paint: { "line-color": SUPPLY_COLOUR, "line-width": lineWidth(0.7), "line-opacity": 0.38 },
-      },
-    },
-    {
-      level: 12,
-      layer: {
-        id: "in-use", type: "line", filter: all(not(IS_TRACE), not(IS_PLANNED), not(IS_OUT)), layout: round,
-        paint: { "line-color": SUPPLY_COLOUR, "line-width": lineWidth(1) },
-      },
-    },
-    {
-      level: 13,
-      layer: {
-        id: "planned", type: "line", filter: all(not(IS_TRACE), IS_PLANNED), layout: flat,
-        paint: { "line-color": SUPPLY_COLOUR, "line-width": lineWidth(1), "line-dasharray": [3, 2] },
-      },
-    },
-    {
-      level: 16,
-      layer: {
-        id: "voltage", type: "symbol", minzoom: 17,
-        filter: all(/** @type {Expression} */ ([">=", ["coalesce", ["get", "voltage_kv"], 0], 1])),
-        layout: {
-          "symbol-placement": "line", "symbol-spacing": 90, "icon-allow-overlap": true, "icon-ignore-placement": true,
-          "icon-image": ["step", ["get", "voltage_kv"], "volt-1", 30, "volt-2", 131, "volt-3"],
-          "icon-size": ["interpolate", ["linear"], ["zoom"], 17, 0.7, 20, 1.2],
-        },
-      },
-    },
-    {
-      level: 17,
-      layer: {
-        id: "hazard", type: "symbol", minzoom: 15, filter: all(IS_HAZARD),
-        layout: {
-          "symbol-placement": "line", "symbol-spacing": 70, "icon-image": "hazard",
-          "icon-allow-overlap": true, "icon-ignore-placement": true,
-          "icon-size": ["interpolate", ["linear"], ["zoom"], 15, 0.5, 17, 0.75, 20, 1.2],
-        },
-      },
-    },
-    {
-      level: 18,
-      layer: {
-        id: "label", type: "symbol", minzoom: 18.5, filter: all(not(IS_TRACE), not(IS_OUT)),
-        layout: {
-          "symbol-placement": "line", "symbol-spacing": 260, "text-font": MEDIUM, "text-size": 10.5, "text-padding": 8,
-          "text-offset": [0, -0.85], "text-max-angle": 25,
-          "text-field": [
-            "concat", ["coalesce", ["get", "type"], ""],
-            ["case", ["has", "diameter_mm"], ["concat", "  Ø", ["to-string", ["get", "diameter_mm"]]], ""],
-            ["case", ["has", "voltage_kv"], ["concat", "  ", ["to-string", ["get", "voltage_kv"]], " kV"], ""],
-          ],
-        },
-        paint: { "text-color": SUPPLY_COLOUR, "text-halo-color": "#ffffff", "text-halo-width": 1.6 },
-      },
-    },
-  ];
-}
-
-function utilityComponentDrawings() {
-  return [
-    {
-      level: 8,
-      layer: {
-        id: "surface", type: "fill", minzoom: 15, filter: geometryIs("Polygon"),
-        paint: { "fill-color": SUPPLY_COLOUR, "fill-opacity": 0.22, "fill-outline-color": SUPPLY_COLOUR },
-      },
-    },
-    {
-      level: 14,
-      layer: {
-        id: "line", type: "line", minzoom: 15, filter: geometryIs("LineString"),
-        paint: { "line-color": SUPPLY_COLOUR, "line-width": lineWidth(2) },
-      },
-    },
-    {
-      level: 15,
-      layer: {
-        id: "point", type: "circle", minzoom: 15, filter: geometryIs("Point"),
-        paint: {
-          "circle-radius": ["interpolate", ["linear"], ["zoom"], 15, 1.8, 18, 4, 20, 6.5],
-          "circle-color": "#ffffff", "circle-stroke-color": SUPPLY_COLOUR,
-          "circle-stroke-width": ["interpolate", ["linear"], ["zoom"], 15, 1, 18, 2, 20, 2.6],
-          "circle-opacity": ["case", IS_OUT, 0.5, 1], "circle-stroke-opacity": ["case", IS_OUT, 0.45, 1],
-        },
-      },
-    },
-  ];
-}
 
 /** Drawing of a collection this client does not know, for instance one added by `geoinfra publish`. */
 const OTHER_DRAWING = [
@@ -336,14 +192,36 @@ const OTHER_DRAWING = [
   { level: 15, layer: { id: "point", type: "circle", filter: geometryIs("Point"), paint: { "circle-radius": 4, "circle-color": PAPER.accent, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1.5 } } },
 ];
 
-/** Layers whose features a click explains. */
-const EXPLAINED = new Set(["utility-lines", "utility-components"]);
+/** Collections that the presentation rules draw, and whose features a click explains. */
+const UTILITIES = new Set(["utility-lines", "utility-components"]);
 
 /** @param {string} collectionId */
-export const isUtility = (collectionId) => EXPLAINED.has(collectionId);
+export const isUtility = (collectionId) => UTILITIES.has(collectionId);
+
+/** Utility lines lie above buildings and below the names of streets. */
+const UTILITY_LEVEL = 9;
+
+/** Parts of the presentation that show where a feature lies; the others surround it, mark it or name it. */
+const BODIES = new Set(["line", "soft-line", "trace", "component", "component-dot", "component-line", "area", "area-edge"]);
 
 /**
- * The style of the whole map: background, one vector source and its layers for each collection, the filed area.
+ * The drawn layers that show where the features of a utility collection lie.
+ * @param {import("maplibre-gl").Map} map
+ * @param {string} [collectionId] all utility collections when not given
+ */
+export const bodyLayers = (map, collectionId) => map.getStyle().layers.filter((layer) => (
+  "source" in layer && isUtility(String(layer.source)) && (!collectionId || layer.source === collectionId)
+  && BODIES.has(/** @type {any} */ (layer.metadata)?.["geoinfra:part"])
+)).map(({ id }) => id);
+
+/** @param {StyleSheet | null} rules @param {string} collectionId */
+const utilityDrawings = (rules, collectionId) => (rules?.layers ?? [])
+  .filter(({ source }) => source === collectionId)
+  .map((layer) => ({ level: UTILITY_LEVEL + layer.metadata["geoinfra:order"] / 100, layer }));
+
+/**
+ * The style of the map at first: background, one vector source and its layers for each collection, the filed area.
+ * Utility lines follow with their rules, see {@link showCollections}.
  * @param {Collection[]} collections
  * @returns {import("maplibre-gl").StyleSpecification}
  */
@@ -352,14 +230,14 @@ export function styleFor(collections) {
   const sources = Object.fromEntries([ENQUIRY_SOURCE, CHECK_SOURCE].map((id) => (
     [id, { type: "geojson", data: { type: "FeatureCollection", features: [] } }])));
   for (const collection of collections) sources[collection.id] = sourceFor(collection);
-  return { version: 8, sources, layers: layersFor(collections) };
+  return { version: 8, sources, layers: layersFor(collections, null) };
 }
 
-/** All layers from below to above. @param {Collection[]} collections @returns {Layer[]} */
-function layersFor(collections) {
-  const drawn = collections.flatMap(({ id }) => (DRAWINGS[id] ?? OTHER_DRAWING).map(({ level, layer }) => (
+/** All layers from below to above. @param {Collection[]} collections @param {StyleSheet | null} rules @returns {Layer[]} */
+function layersFor(collections, rules) {
+  const drawn = collections.flatMap(({ id }) => (isUtility(id) ? utilityDrawings(rules, id) : (DRAWINGS[id] ?? OTHER_DRAWING).map(({ level, layer }) => (
     { level, layer: { ...layer, id: `${id}/${layer.id}`, source: id, "source-layer": id } }
-  )));
+  ))));
   drawn.push(...ENQUIRY_AREA, ...CHECK_MARKS);
   drawn.sort((one, other) => one.level - other.level);
   return [{ id: "land", type: "background", paint: { "background-color": PAPER.land } }, ...drawn.map(({ layer }) => layer)];
@@ -370,24 +248,27 @@ function layersFor(collections) {
  * Layers that others added, such as those of the drawing, stay.
  * @param {import("maplibre-gl").Map} map
  * @param {Collection[]} collections
+ * @param {StyleSheet | null} rules by which utility lines are drawn; without them none are
  */
-export function showCollections(map, collections) {
+export function showCollections(map, collections, rules) {
   const shown = new Set(collections.map(({ id }) => id));
   for (const layer of map.getStyle().layers) {
     if ("source-layer" in layer && !shown.has(String(layer.source))) map.removeLayer(layer.id);
   }
-  for (const [id, source] of Object.entries(map.getStyle().sources)) {
+  const held = map.getStyle().sources;
+  for (const [id, source] of Object.entries(held)) {
     if (source.type === "vector" && !shown.has(id)) map.removeSource(id);
   }
   for (const collection of collections) {
     const source = /** @type {import("maplibre-gl").VectorTileSource | undefined} */ (map.getSource(collection.id));
-    const tiles = [tileAddress(collection)];
-    if (!source) map.addSource(collection.id, sourceFor(collection));
-    else if (source.tiles[0] !== tiles[0]) source.setTiles(tiles);
+    const wanted = sourceFor(collection);
+    if (!source) map.addSource(collection.id, wanted);
+    else if (/** @type {typeof wanted} */ (held[collection.id]).tiles[0] !== wanted.tiles[0]) source.setTiles(wanted.tiles);
   }
   let above = map.getStyle().layers.find(({ id }) => id.startsWith("td-"))?.id;
-  for (const layer of layersFor(collections).reverse()) {
+  for (const layer of layersFor(collections, rules).reverse()) {
     if (!map.getLayer(layer.id)) map.addLayer(layer, above);
+    else if (layer.type === "symbol") map.setLayoutProperty(layer.id, "text-field", layer.layout?.["text-field"]); // the language may be another
     above = layer.id;
   }
 }
@@ -419,41 +300,3 @@ function sourceFor(collection) {
 
 /** Absolute tile address; MapLibre's worker knows no page to resolve against. @param {Collection} collection */
 const tileAddress = (collection) => `${location.origin}${collection.tiles}`;
-
-/**
- * Draw the small signs of the map and give them to it.
- * @param {import("maplibre-gl").Map} map
- */
-export function addSigns(map) {
-  map.addImage("hazard", sign((pen) => {
-    pen.beginPath();
-    pen.moveTo(36, 20);
-    pen.lineTo(8, 34);
-    pen.lineTo(8, 6);
-    pen.closePath();
-    pen.lineJoin = "round";
-    pen.lineWidth = 6;
-    pen.strokeStyle = "#ffffff";
-    pen.stroke();
-    pen.lineWidth = 2;
-    pen.strokeStyle = pen.fillStyle = HAZARD_COLOUR;
-    pen.fill();
-    pen.stroke();
-  }), { pixelRatio: 2 });
-  for (const bars of [1, 2, 3]) {
-    map.addImage(`volt-${bars}`, sign((pen) => {
-      pen.fillStyle = "#1d1d1d";
-      for (let bar = 0; bar < bars; bar += 1) pen.fillRect(20 - bars * 3.5 + bar * 7, 11, 3, 18);
-    }), { pixelRatio: 2 });
-  }
-}
-
-/** @param {(pen: CanvasRenderingContext2D) => void} draw on 40 × 40 pixels */
-function sign(draw) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 40;
-  const pen = canvas.getContext("2d");
-  if (!pen) throw new Error("the browser offers no 2D canvas");
-  draw(pen);
-  return pen.getImageData(0, 0, 40, 40);
-}

@@ -2,7 +2,7 @@
 
 import { Popup } from "maplibre-gl";
 
-import { isUtility, SUPPLY_COLOURS } from "./cartography.js";
+import { bodyLayers } from "./cartography.js";
 import { make } from "./dom.js";
 import { formatNumber, t, tOr } from "./i18n.js";
 
@@ -28,10 +28,9 @@ export const ownerNames = new globalThis.Map();
  * @returns {Feature[]}
  */
 export function utilityFeaturesAt(map, { x, y }) {
-  const layers = map.getStyle().layers.filter((layer) => "source" in layer && isUtility(String(layer.source)));
   const found = map.queryRenderedFeatures(
     [[x - REACH_PX, y - REACH_PX], [x + REACH_PX, y + REACH_PX]],
-    { layers: layers.map(({ id }) => id) },
+    { layers: bodyLayers(map) },
   );
   const once = new globalThis.Map(found.map((feature) => [keyOf(feature), feature]));
   return [...once.values()];
@@ -45,9 +44,8 @@ const keyOf = (feature) => `${feature.source}/${feature.id ?? JSON.stringify(fea
  * @param {Map} map
  */
 export function dangerousLinesInView(map) {
-  const layers = ["in-use", "planned", "out-of-use", "trace"].map((name) => `utility-lines/${name}`);
   const found = map.queryRenderedFeatures(undefined, {
-    layers: layers.filter((id) => map.getLayer(id)),
+    layers: bodyLayers(map, "utility-lines"),
     filter: ["==", ["get", "hazard"], "meget farlig"],
   });
   return new Set(found.map(keyOf)).size;
@@ -72,7 +70,7 @@ function describe(feature, open) {
   const { properties } = feature;
   const supply = String(properties.supply ?? "unknown");
   const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
-  swatch.style.background = SUPPLY_COLOURS[/** @type {keyof typeof SUPPLY_COLOURS} */ (supply)] ?? SUPPLY_COLOURS.unknown;
+  swatch.style.background = colourOf(feature);
   const title = [tOr(`supply.${supply}`, supply), properties.type].filter(Boolean).join(", ");
   const rows = make("dl");
   for (const name of ROWS) {
@@ -83,6 +81,14 @@ function describe(feature, open) {
   const box = make("details", open ? { open: true } : {}, make("summary", {}, swatch, title), rows);
   if (properties.hazard === "meget farlig") box.classList.add("dangerous");
   return box;
+}
+
+/** The colour in which the map draws a feature. @param {Feature} feature */
+function colourOf({ layer }) {
+  const { paint, layout } = /** @type {any} */ (layer ?? {});
+  const colour = paint?.["line-color"] ?? paint?.["circle-color"] ?? paint?.["fill-color"];
+  const image = layout?.["icon-image"]; // its name ends in its colour
+  return colour ? String(colour) : image ? `#${String(image).split("/").pop()}` : "";
 }
 
 /** @param {string} name @param {unknown} value */

@@ -1,7 +1,8 @@
 // The list of map layers with its toggles, and the legend of utility lines.
 
-import { HAZARD_COLOUR, isUtility, SUPPLY_COLOURS } from "./cartography.js";
-import { byId, make } from "./dom.js";
+import { getLegend } from "./api.js";
+import { isUtility } from "./cartography.js";
+import { byId, make, showError } from "./dom.js";
 import { language, t } from "./i18n.js";
 
 /**
@@ -9,7 +10,7 @@ import { language, t } from "./i18n.js";
  * @typedef {import("maplibre-gl").Map} Map
  */
 
-const SVG = "http://www.w3.org/2000/svg";
+const MOST_OPEN = 20;
 
 /** Collections that are switched off; road sections repeat the streets. @type {Set<string>} */
 const hidden = new Set(["road-sections"]);
@@ -32,18 +33,38 @@ export function showLayers(map, collections) {
   const others = collections.filter(({ id }) => !isUtility(id));
   byId("view-layers").replaceChildren(
     make("ul", { class: "layers" }, ...[...utilities, ...others].map((collection) => toggle(map, collection))),
-    make("h2", {}, t("layers.lines")),
-    make("ul", { class: "legend two" }, ...Object.entries(SUPPLY_COLOURS).map(([supply, colour]) =>
-      make("li", {}, sample(colour), t(`supply.${supply}`)))),
-    make("h2", {}, t("layers.signs")),
-    make("ul", { class: "legend" },
-      make("li", {}, sample("#454545"), t("layers.inUse")),
-      make("li", {}, sample("#454545", { "stroke-dasharray": "7 4" }), t("layers.planned")),
-      make("li", {}, sample("#454545", { opacity: "0.4", "stroke-width": "1.6" }), t("layers.outOfUse")),
-      make("li", {}, sample("#454545", { opacity: "0.3", "stroke-width": "9" }), t("layers.trace")),
-      make("li", {}, hazardSample(), t("layers.hazard"))),
+    legend,
     ...sources(collections),
   );
+  if (!byId("view-layers").hidden) void showLegend();
+}
+
+const legend = make("div", { id: "legend" });
+/** The language in which the legend is shown. @type {string | null} */
+let legendLanguage = null;
+
+/** Fill the legend from the presentation rules, in the language of the page. */
+async function showLegend() {
+  const wanted = language();
+  if (legendLanguage === wanted) return;
+  legendLanguage = wanted;
+  try {
+    const page = await getLegend(wanted);
+    if (legendLanguage === wanted) legend.replaceChildren(...[...page.querySelectorAll("h2")].map(section));
+  } catch (error) {
+    legendLanguage = null;
+    showError(byId("page-error"), /** @type {Error} */ (error));
+  }
+}
+
+/** A heading of the legend with its rows; many rows are folded away. @param {HTMLElement} heading */
+function section(heading) {
+  const rows = [.../** @type {Element} */ (heading.nextElementSibling).children].map((row) => (
+    make("li", {}, ...[...row.children].map((sample) => document.importNode(sample, true)), make("span", {}, row.lastChild?.textContent ?? ""))
+  ));
+  const list = make("ul", { class: "legend" }, ...rows);
+  const title = make("h2", {}, heading.textContent ?? "");
+  return rows.length > MOST_OPEN ? make("details", {}, make("summary", {}, title), list) : make("section", {}, title, list);
 }
 
 /** @param {Collection[]} collections */
@@ -68,24 +89,4 @@ function toggle(map, collection) {
   const name = make("span", {}, collection.title[language()]);
   if (collection.visibility !== "open") name.append(make("small", {}, t("layers.protected")));
   return make("li", {}, make("label", {}, box, name));
-}
-
-/** @param {string} tag @param {Record<string, string>} attributes */
-function shape(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-/** @param {string} colour @param {Record<string, string>} [attributes] */
-function sample(colour, attributes = {}) {
-  const svg = shape("svg", { viewBox: "0 0 36 12", width: "36", height: "12", "aria-hidden": "true" });
-  svg.append(shape("line", { x1: "2", y1: "6", x2: "34", y2: "6", stroke: colour, "stroke-width": "3", ...attributes }));
-  return svg;
-}
-
-function hazardSample() {
-  const svg = sample("#454545");
-  for (const x of [8, 20]) svg.append(shape("path", { d: `M${x} 1l9 5-9 5z`, fill: HAZARD_COLOUR, stroke: "#ffffff", "stroke-width": "1" }));
-  return svg;
 }

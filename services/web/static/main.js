@@ -2,8 +2,8 @@
 
 import { AttributionControl, GeolocateControl, Map as MapLibreMap, Marker, NavigationControl, ScaleControl } from "maplibre-gl";
 
-import { actAs, authorisation, getConfig, getEnquiry, listOwners, useToken } from "./api.js";
-import { addSigns, ENQUIRY_SOURCE, showCollections, styleFor } from "./cartography.js";
+import { actAs, authorisation, getConfig, getEnquiry, getStyleSheet, listOwners, useToken } from "./api.js";
+import { ENQUIRY_SOURCE, isUtility, showCollections, styleFor } from "./cartography.js";
 import { CheckPanel } from "./check.js";
 import { byId, make, showError } from "./dom.js";
 import { Drawing } from "./drawing.js";
@@ -19,6 +19,7 @@ import { EnquiryStatus, showEnquiries } from "./status.js";
 /**
  * @typedef {import("./api.js").Config} Config
  * @typedef {import("./api.js").Enquiry} Enquiry
+ * @typedef {import("./api.js").StyleSheet} StyleSheet
  */
 
 const ADDRESS_ZOOM = 18;
@@ -33,6 +34,8 @@ let map = null;
 let drawing = null;
 /** The place that was searched for. @type {Marker | null} */
 let found = null;
+/** The rules by which utility lines are drawn, once asked for. @type {{language: string, sheet: Promise<StyleSheet>} | null} */
+let rules = null;
 /** Number of the enquiry that the page's address names, until it is opened. @type {string | null} */
 let linked = new URLSearchParams(location.search).get("enquiry");
 
@@ -85,14 +88,34 @@ async function loadConfig() {
   form.configure(next);
   check.configure(next);
   showRole(next);
-  if (map) {
-    showCollections(map, next.collections);
-    applyVisibility(map);
-  }
+  if (map) void drawCollections();
   refreshLists();
   if (seesEnquiries(next)) {
     for (const owner of await listOwners()) ownerNames.set(owner.cvr, owner.name);
   }
+}
+
+/** Draw what the user may see, as soon as the rules for utility lines are here. */
+async function drawCollections() {
+  const sheet = await styleSheet().catch((error) => {
+    showError(byId("page-error"), error);
+    return null;
+  });
+  if (!map || !config) return;
+  if (sheet && !map.getSprite().length) map.setSprite(sheet.sprite);
+  showCollections(map, config.collections, sheet);
+  applyVisibility(map);
+}
+
+/** The rules in the language of the page. */
+function styleSheet() {
+  const wanted = language();
+  if (rules?.language !== wanted) {
+    const asked = { language: wanted, sheet: getStyleSheet(wanted) };
+    asked.sheet.catch(() => { if (rules === asked) rules = null; });
+    rules = asked;
+  }
+  return rules.sheet;
 }
 
 /** Whether this user may list enquiries and owners. @param {Config} settings */
@@ -204,6 +227,7 @@ function startLanguage() {
     show();
     if (config) showRole(config);
     refreshLists();
+    if (map) void drawCollections();
     labelControls();
   });
   show();
@@ -232,7 +256,6 @@ function startMap(settings) {
   made.addControl(new GeolocateControl({ positionOptions: { enableHighAccuracy: true }, trackUserLocation: true }), "top-right");
   made.addControl(new AttributionControl({ compact: false, customAttribution: "geoinfra · MapLibre" }), "bottom-right");
   made.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-right");
-  addSigns(made);
   made.setPadding(padding());
   made.fitBounds(settings.bounds, { padding: 24, animate: false });
   WIDE.addEventListener("change", () => made.setPadding(padding()));
@@ -341,9 +364,11 @@ function startWithMap(settings) {
   made.once("style.load", () => {
     applyVisibility(made);
     addOverlays(made);
+    if (settings.collections.some(({ id }) => isUtility(id))) void drawCollections();
   });
   made.once("load", () => {
     startDrawing(made);
+    void drawCollections();
     refreshLists();
     void openLinked();
   });
