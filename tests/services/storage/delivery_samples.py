@@ -138,7 +138,6 @@ def grant(
         "number": enquiry,
         "organisation": to,
         "principal": "token:x",
-        "state": "complete",
         "filed_at": start,
         "polygon": polygon,
         "area_m2": 1.0,
