@@ -229,17 +229,13 @@ def publish_attached(tx: Transaction, delivery_id: str) -> None:
     Conflict
         One that was staged later is current already.
     """
-    table, pointer = tables.deliveries, tables.current_deliveries.c
+    table = tables.deliveries
     ours = table.c.delivery_id == delivery_id, table.c.published.is_(False)
     row = tx.connection.execute(sa.select(table).where(*ours).with_for_update()).one_or_none()
     if row is None:
         raise NotFound("There is no such delivery that waits.")
-    source = pointer.dataset == row.dataset, pointer.source == row.source
-    current = tx.connection.scalar(sa.select(pointer.delivery_id).where(*source))
-    if current is not None and current > delivery_id:
-        raise Conflict("A newer delivery is published already.", hint="Discard this one, or deliver anew.")
     tx.execute(sa.update(table).where(*ours).values(published=True))
-    _make_current(tx, row.dataset, row.source, delivery_id, row.rows)
+    _make_current(tx, row.dataset, row.source, delivery_id, row.rows, over_older_only=True)
 
 
 def discard_attached(tx: Transaction, delivery_id: str) -> None:
@@ -256,15 +252,27 @@ def discard_attached(tx: Transaction, delivery_id: str) -> None:
         raise NotFound("There is no such delivery that waits.")
 
 
-def _make_current(tx: Transaction, dataset: str, source: str, delivery_id: str, rows: int) -> None:
+def _make_current(
+    tx: Transaction,
+    dataset: str,
+    source: str,
+    delivery_id: str,
+    rows: int,
+    *,
+    over_older_only: bool = False,
+) -> None:
+    """Move the pointer; the database itself judges which delivery is older, for two may come at once."""
     pointer = {"dataset": dataset, "source": source, "delivery_id": delivery_id}
     dialect = sqlite if tx.connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(tables.current_deliveries).values(**pointer)
-    tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=["dataset", "source"], set_={"delivery_id": delivery_id}
-        )
+    older = tables.current_deliveries.c.delivery_id < delivery_id
+    moving = statement.on_conflict_do_update(
+        index_elements=["dataset", "source"],
+        set_={"delivery_id": delivery_id},
+        where=older if over_older_only else None,
     )
+    if tx.connection.scalar(moving.returning(tables.current_deliveries.c.delivery_id)) is None:
+        raise Conflict("A newer delivery is published already.", hint="Discard this one, or deliver anew.")
     outbox.emit(tx, "delivery.published", f"{dataset}/{source}", {**pointer, "rows": rows})
 
 

@@ -154,8 +154,8 @@ def test_an_enquiry_is_told_by_mail_webhook_and_stream(world: World, excavator: 
     with world.client("owner") as client:
         asked = client.post("/api/channels", json={"kind": "webhook", "target": owner.url})
         assert asked.json()["events"] == [
-            "answer.corrected", "answer.due-soon", "answer.overdue", "channel.disabled", "enquiry.filed",
-            "package.ready",
+            "answer.corrected", "answer.due-soon", "answer.overdue", "area.changed", "channel.disabled",
+            "enquiry.filed", "package.ready",
         ]  # fmt: skip
     listener = Listener(world)
     listener.start()
