@@ -63,7 +63,7 @@ SAID = {
 WITH_LINES = ("delivered", "pointing-out-delivered")
 OPEN = ("waiting", "manual", "direct")  # these may be answered, all others corrected
 FINAL = {*SAID, "direct", "not-asked"} - {"manual"}
-EXAMPLES = int(os.environ.get("GEOINFRA_STATES_EXAMPLES", "7"))
+EXAMPLES = int(os.environ.get("GEOINFRA_STATES_EXAMPLES", "4"))
 STEPS = int(os.environ.get("GEOINFRA_STATES_STEPS", "20"))
 
 
