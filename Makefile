@@ -19,7 +19,7 @@ setup: $(VENV)/.ready-dev $(WEB)/node_modules/.ready  ## everything a developer 
 demo: $(VENV)/.ready-demo $(WEB)/node_modules/.ready  ## a town with utility owners at http://127.0.0.1:8000 (GEOINFRA_PORT, GEOINFRA_DATA_DIR)
 	@GEOINFRA_PORT="$${GEOINFRA_PORT:-8000}" GEOINFRA_DATA_DIR="$${GEOINFRA_DATA_DIR:-.geoinfra}" $(VENV)/bin/geoinfra demo
 
-test: setup  ## all tests: system packages, then two lanes side by side (about 20 minutes)
+test: setup  ## all tests: system packages, then two lanes side by side (about 17 minutes)
 	@tools/test.sh
 
 check: setup  ## style, types, import rules, documentation, browser code
