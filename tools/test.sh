@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests in two lanes side by side, one core each:
-#   library   unit, property and documentation tests, the checks, then storage and access on both engines; kept in
+#   library   unit, property and documentation tests, the checks, then storage, access and drawings; kept in
 #             logs, printed at the end
 #   services  HTTP, PostGIS, browser and GIS clients, as soon as the system packages are there; printed as it goes
 # Ends with the library lane's pytest summary. The exit code is 0 only when both lanes passed.
@@ -15,14 +15,16 @@ pytest_lane() {
     shift
     .venv/bin/python -m pytest -m "not soak" -o cache_dir=".pytest_cache/$name" "$@"
 }
-storage_tests=(tests/services/storage tests/services/test_access_attacks.py tests/services/test_access_every_route.py)
+# What needs the system packages, or weighs much; run in the library lane once they are there.
+late_tests=(tests/services/storage tests/services/test_access_attacks.py tests/services/test_access_every_route.py
+    tests/unit/test_presentation_emitters.py tests/unit/test_dxf.py)
 library_lane() {
-    local tests=0 checks=0 storage=0
-    pytest_lane library tests/unit tests/properties tests/docs >"$logs/library" 2>&1 || tests=$?
+    local tests=0 checks=0 late=0
+    pytest_lane library tests/unit tests/properties tests/docs "${late_tests[@]/#/--ignore=}" >"$logs/library" 2>&1 || tests=$?
     tools/check.sh >"$logs/check" 2>&1 || checks=$?
     until [ -e "$logs/packages-ended" ]; do sleep 1; done
-    pytest_lane storage "${storage_tests[@]}" >"$logs/storage" 2>&1 || storage=$?
-    return $((tests + checks + storage > 0 ? 1 : 0))
+    pytest_lane late "${late_tests[@]}" >"$logs/late" 2>&1 || late=$?
+    return $((tests + checks + late > 0 ? 1 : 0))
 }
 install_packages() {
     local status=0
@@ -41,7 +43,7 @@ packages_status=0
 wait "$packages" || packages_status=$?
 if [ "$packages_status" = 0 ]; then tail -n 1 "$logs/packages"; else cat "$logs/packages"; fi
 services_status=0
-pytest_lane services tests/services "${storage_tests[@]/#/--ignore=}" </dev/null || services_status=$?
+pytest_lane services tests/services "${late_tests[@]/#/--ignore=}" </dev/null || services_status=$?
 
 library_status=0
 wait "$library" || library_status=$?
@@ -49,8 +51,8 @@ if [ "$packages_status" != 0 ]; then echo "== System packages could not be insta
 if [ "$services_status" != 0 ]; then echo "== The services lane failed with code $services_status, see above."; fi
 echo "== checks"
 cat "$logs/check"
-echo "== storage and access"
-cat "$logs/storage"
+echo "== storage, access and drawings"
+cat "$logs/late"
 echo "== library lane"
 cat "$logs/library"
 exit $((library_status > services_status ? library_status : services_status))

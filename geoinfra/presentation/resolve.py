@@ -332,7 +332,7 @@ def _known_layer(
     key = (part.key, theme, *(classes[name] for name in part.dimensions))
     if key not in style_set.cache:
         style_set.cache[key] = part_layer(style_set, part, classes, theme)
-    return style_set.cache[key]  # type: ignore[no-any-return]
+    return style_set.cache[key]  # type: ignore[no-any-return]  # the cache holds several kinds
 
 
 def part_layer(style_set: StyleSet, part: Part, classes: Mapping[str, str], theme: str) -> DrawnLayer | None:

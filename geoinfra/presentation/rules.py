@@ -81,7 +81,7 @@ def groups(style_set: StyleSet, part: Part) -> Groups:
     key = ("groups", part.key)
     if key not in style_set.cache:
         style_set.cache[key] = {name: _groups_of(style_set, part, name) for name in part.dimensions}
-    return style_set.cache[key]  # type: ignore[no-any-return]
+    return style_set.cache[key]  # type: ignore[no-any-return]  # the cache holds several kinds
 
 
 def _groups_of(style_set: StyleSet, part: Part, dimension: str) -> tuple[tuple[str, ...], ...]:
@@ -120,7 +120,7 @@ def part_rules(
     key = ("rules", part.key, chosen, possible)
     if key not in style_set.cache:
         style_set.cache[key] = _part_rules(style_set, part, chosen, possible)
-    return style_set.cache[key]  # type: ignore[no-any-return]
+    return style_set.cache[key]  # type: ignore[no-any-return]  # the cache holds several kinds
 
 
 def _part_rules(style_set: StyleSet, part: Part, chosen: str, possible: bool) -> list[Rule]:

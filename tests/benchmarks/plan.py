@@ -132,11 +132,11 @@ def recorded(
 ) -> list[tuple[str, Any, Any]]:
     """Return what a plan draws."""
     Recording.entities = []
-    plan_module.Ink = Recording  # type: ignore[misc]
+    plan_module.Ink = Recording  # type: ignore[misc]  # put in place of the class
     try:
         plan(asked, batches, **options)
     finally:
-        plan_module.Ink = Ink  # type: ignore[misc]
+        plan_module.Ink = Ink  # type: ignore[misc]  # put in place of the class
     return Recording.entities
 
 

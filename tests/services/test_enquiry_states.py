@@ -249,7 +249,7 @@ class EnquiryLife(RuleBasedStateMachine):
 
     @rule(number=enquiries, cvr=of_owner)
     def fetch(self, number: str, cvr: str) -> None:
-        act = lambda: acknowledge(self.store, self.sees[cvr], number)  # noqa: E731
+        act = lambda: acknowledge(self.store, self.sees[cvr], number)  # noqa: E731  # called later
         if self.asked[number].is_asked(cvr):
             act()
             self.asked[number].fetched.add(cvr)
@@ -259,7 +259,7 @@ class EnquiryLife(RuleBasedStateMachine):
     @rule(number=enquiries, cvr=st.sampled_from([DIRECT, DIRECT, BY_HAND]))
     def hand_over(self, number: str, cvr: str) -> None:
         asked = self.asked[number]
-        act = lambda: hand_over(self.store, self.sees[cvr], number)  # noqa: E731
+        act = lambda: hand_over(self.store, self.sees[cvr], number)  # noqa: E731  # called later
         if not asked.is_asked(cvr):
             refused(NotFound, act)
         elif asked.first[cvr] == "direct" and not asked.versions[cvr]:
@@ -293,7 +293,7 @@ class EnquiryLife(RuleBasedStateMachine):
     def file(self, kind: str, key: str | None) -> Any:
         why = {"grounds": ["waste"], "reason": "Brud"} if kind == "emergency" else {}
         asks = document(AREA, formats=["gml"], kind=kind, **why)
-        act = lambda: file_enquiry(self.store, self.digger, asks, key=key)  # noqa: E731
+        act = lambda: file_enquiry(self.store, self.digger, asks, key=key)  # noqa: E731  # called later
         if key in self.keys and self.keys[key][0] != kind:
             refused(Conflict, act)
             return self.keys[key][1]
@@ -351,7 +351,7 @@ class EnquiryLife(RuleBasedStateMachine):
                 self.made[number] = len(found)
         self.known = self._sequences()
 
-    known: dict[str, set[int]] = {}  # noqa: RUF012
+    known: dict[str, set[int]] = {}  # noqa: RUF012  # shared on purpose
 
     @rule()
     def make_one_package(self) -> None:
@@ -382,7 +382,7 @@ class EnquiryLife(RuleBasedStateMachine):
                 finish(*given)
                 raise PowerCut
 
-            context.finish = finish_and_die  # type: ignore[method-assign]
+            context.finish = finish_and_die  # type: ignore[method-assign]  # the power cut
             return HANDLERS[BUILD](store, context)
 
         running = {row.job_id for row in self._rows(schema.jobs) if row.state == "running"}

@@ -92,7 +92,7 @@ def test_each_sees_what_concerns_him(world: Store) -> None:
         assert document["subject"] == NUMBER
         assert document["data"] == {"owner_cvr": OWNER_B, "status": "no-lines"}
         for stream in streams.values():
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()  # type: ignore[attr-defined]  # an async generator
 
     run(world, scenario)
 
@@ -134,7 +134,7 @@ def test_a_client_that_comes_back_misses_nothing_and_gets_nothing_twice(world: S
             for one in await take(stream, 1):
                 seen.append(int(one["id"]))
             if len(seen) % 3 == 0:
-                await stream.aclose()  # type: ignore[attr-defined]
+                await stream.aclose()  # type: ignore[attr-defined]  # an async generator
                 stream = await open_stream(feed, EXCAVATOR, seen[-1])
         for thread in threads:
             thread.join()
@@ -215,9 +215,9 @@ def test_streams_of_one_principal_are_bounded_and_places_become_free(world: Stor
         with pytest.raises(TooManyRequests):
             await feed.open(ALFA, None, lambda: ALFA)
         other = await open_stream(feed, BETA)
-        await streams.pop().aclose()  # type: ignore[attr-defined]
+        await streams.pop().aclose()  # type: ignore[attr-defined]  # an async generator
         streams.append(await open_stream(feed, ALFA))
-        await other.aclose()  # type: ignore[attr-defined]
+        await other.aclose()  # type: ignore[attr-defined]  # an async generator
 
     run(world, scenario)
 

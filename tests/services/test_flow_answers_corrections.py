@@ -176,7 +176,7 @@ def test_an_enquiry_that_expires_while_the_answer_is_read_takes_it_no_more(
             return self._file.read(size)
 
     with pytest.raises(Conflict, match="expired"):
-        store_answer(store, owner(A), filed.number, Slow(svar(A)))  # type: ignore[arg-type]
+        store_answer(store, owner(A), filed.number, Slow(svar(A)))  # type: ignore[arg-type]  # a stream
     assert answer_versions(store, owner(A), filed.number) == []
 
 

@@ -338,7 +338,7 @@ HOSTILE: dict[str, Any] = {
     "no features": areas(),
     "features of another kind": {"type": "FeatureCollection", "features": {"a": 1}},
     "a feature alone": feature(AREA),
-    "no feature": areas(7),  # type: ignore[arg-type]
+    "no feature": areas(7),  # type: ignore[arg-type]  # wrong on purpose
     "an unknown CRS": areas(feature(AREA), crs="EPSG:2000"),
     "a CRS that is no name": {**areas(feature(AREA)), "crs": 25832},
     "no geometry": areas({**feature(AREA), "geometry": None}),

@@ -97,8 +97,8 @@ def test_attachments_of_a_delivery_come_with_the_features_that_name_them(
     with package_of(store, access, filed.number) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
         manifest = json.loads(content["manifest.json"])
-        archive.fp.seek(0)  # type: ignore[union-attr]
-        read = package.read_package(archive.fp)  # type: ignore[arg-type]
+        archive.fp.seek(0)  # type: ignore[union-attr]  # the archive is open
+        read = package.read_package(archive.fp)  # type: ignore[arg-type]  # a file of bytes
         batches = list(read.batches())
     assert content[f"{OFFICIAL_OWNER}/plan æ & b.pdf"] == b"%PDF plan"
     assert content[f"{OFFICIAL_OWNER}/tegninger/snit.pdf"] == b"%PDF snit"

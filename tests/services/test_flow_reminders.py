@@ -148,7 +148,7 @@ def test_a_reminder_that_runs_twice_tells_once(
     at(monkeypatch, FILED + timedelta(hours=1))
 
     class Context:
-        payload = {"number": filed.number}  # noqa: RUF012
+        payload = {"number": filed.number}  # noqa: RUF012  # never changed
 
         def finish(self, *_: Any) -> None:
             """Two workers think that the job is theirs."""

@@ -53,7 +53,7 @@ EAST, NORTH = 721900.0, 6178800.0
 AREA = shapely.box(EAST - 500, NORTH - 500, EAST + 1000, NORTH + 1000)
 RIGHT_HALF = shapely.box(EAST + 50, NORTH - 500, EAST + 1000, NORTH + 1000)
 SINCE = datetime(2000, 1, 1, tzinfo=UTC)
-TODAY = date.today()  # noqa: DTZ011
+TODAY = date.today()  # noqa: DTZ011  # a day without zone
 
 
 def stocked(store: Store) -> dict[str, str]:
@@ -813,7 +813,7 @@ def test_proxies_are_named_with_the_header_and_not_everybody_is_one() -> None:
         {"ler_proxies": "proxy", "ler_subject_header": "X-Subject"},
     ):
         with pytest.raises(ValueError, match="GEOINFRA_LER_PROXIES"):
-            Settings(**wrong)  # type: ignore[arg-type]
+            Settings(**wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize(

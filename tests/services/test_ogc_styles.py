@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,8 @@ def test_a_map_style_passes_the_official_validator_and_its_images_are_in_the_spr
     style = document(client, "/ogc/styles/geoinfra?f=mapbox")
     node = shutil.which("node")
     if node is None or not VALIDATOR.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail("node and the modules of services/web are not installed")
         pytest.skip("node and the modules of services/web are not installed")
     path = tmp_path / "style.json"
     path.write_text(json.dumps(style), "utf-8")
@@ -148,6 +151,8 @@ def test_qgis_draws_a_feature_of_the_collection_by_its_qml(client: httpx.Client,
     if subprocess.run(
         [python, "-c", "import qgis.core"], capture_output=True, timeout=60, check=False
     ).returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail("PyQGIS is not installed")
         pytest.skip("PyQGIS is not installed")
     names = "feature_class,kind,supply,type,status,hazard,accuracy_class,drawing_method,level,geometry_source"
     gas = {"kind": "line", "supply": "gas", "status": "i drift", "hazard": "meget farlig"}

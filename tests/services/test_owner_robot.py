@@ -341,7 +341,7 @@ def test_what_is_sent_is_valid_by_the_official_schema(
         sent.append(answer.read_bytes())
         send(to, answer)
 
-    robot.client.send = keep  # type: ignore[method-assign]
+    robot.client.send = keep  # type: ignore[method-assign]  # listens in
     assert robot.poll() == Outcome.DONE
     assert [faults(ler_schema(reference, tmp_path / "xsd"), document) for document in sent] == [[]]
     assert own_answer(owner, number)["status"] == "delivered"
@@ -504,7 +504,7 @@ def test_an_enquiry_that_somebody_answered_meanwhile_counts_as_answered(
     late, early = robots(), robots()
     enquiries = late.client.waiting()
     assert early.poll() == Outcome.DONE
-    late.client.waiting = lambda: enquiries  # type: ignore[method-assign]
+    late.client.waiting = lambda: enquiries  # type: ignore[method-assign]  # listens in
     assert late.poll() == Outcome.DONE
     assert number not in late.status.troubles
 

@@ -276,4 +276,4 @@ def test_an_anonymous_enquiry_names_nobody_and_keeps_the_dig() -> None:
 
 def test_a_moment_without_zone_is_refused() -> None:
     with pytest.raises(InvalidInput, match="time zone"):
-        may_resend(PLANNED, datetime(2026, 11, 24, 12, 0))  # noqa: DTZ001
+        may_resend(PLANNED, datetime(2026, 11, 24, 12, 0))  # noqa: DTZ001  # no zone, on purpose

@@ -240,7 +240,7 @@ def test_the_next_working_day_is_after_the_day_itself() -> None:
     assert next_working_day(date(2026, 12, 23)) == date(2026, 12, 28)
 
 
-NAIVE = datetime(2026, 6, 4, 15, 0)  # noqa: DTZ001
+NAIVE = datetime(2026, 6, 4, 15, 0)  # noqa: DTZ001  # no zone, on purpose
 AWARE = danish("2026-06-04 15:00")
 
 

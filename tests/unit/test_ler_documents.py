@@ -83,7 +83,7 @@ class TestKind:
                 return False
 
         with Pipe(path) as pipe:
-            assert open_document(pipe).kind == kind  # type: ignore[arg-type]
+            assert open_document(pipe).kind == kind  # type: ignore[arg-type]  # a pipe
 
     def test_of_a_package_whose_zip_also_holds_the_request_is_package(self) -> None:
         members = {

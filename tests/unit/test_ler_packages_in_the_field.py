@@ -100,7 +100,7 @@ def whole(document: str, **more: bytes | str) -> io.BytesIO:
 
 def read(document: str | io.BytesIO, **options: object) -> tuple[package.Package, list[FeatureBatch]]:
     source = io.BytesIO(document.encode()) if isinstance(document, str) else document
-    opened = package.read_package(source, **options)  # type: ignore[arg-type]
+    opened = package.read_package(source, **options)  # type: ignore[arg-type]  # options vary
     return opened, list(opened.batches())
 
 
