@@ -648,6 +648,7 @@ class Mutations:
             for form in forms if attribute.nillable or self._every else forms[:1]:
                 feature = self.base()
                 child = self.child(feature, attribute)
+                # a child has a parent
                 child.getparent().replace(child, self.made.element(attribute, None, dict(form)))  # type: ignore[union-attr]
                 yield Case(f"nil {attribute.name} {form}", feature)
             if attribute.nillable or self._every:
@@ -656,6 +657,7 @@ class Mutations:
                 yield Case(f"nil {attribute.name} with content", feature)
                 feature = self.base()
                 child = self.child(feature, attribute)
+                # a child has a parent
                 child.getparent().replace(child, self.made.element(attribute, " ", dict(forms[0])))  # type: ignore[union-attr]
                 yield Case(f"nil {attribute.name} with a blank", feature)
 
@@ -754,6 +756,7 @@ class Mutations:
             ("character reference", f"</{name}>", f"&#32;</{name}>"),
             ("lines between", f"<{name}", f" <{name}"),
         ):
+            # bound to its own texts
             yield Case(what, self.base(), lambda text, old=old, new=new: text.replace(old, new, 1))  # type: ignore[misc]
 
 

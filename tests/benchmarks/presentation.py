@@ -110,6 +110,7 @@ def measure_documents(name: str) -> None:
             bare = lambda held=held: orjson.dumps(held)  # noqa: E731  # one of several writers
         else:
             tree = etree.fromstring(document, etree.XMLParser(huge_tree=True))
+            # one of several writers
             bare = lambda tree=tree: etree.tostring(tree, pretty_print=True)  # noqa: E731
         found = medians({"ours": lambda t=target: emit(load_style_set(name), t), "bare": bare}, 2)
         print(

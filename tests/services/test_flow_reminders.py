@@ -153,6 +153,7 @@ def test_a_reminder_that_runs_twice_tells_once(
         def finish(self, *_: Any) -> None:
             """Two workers think that the job is theirs."""
 
+    # each is bound to its own context
     raised = at_once(*(lambda one=one: HANDLERS[REMIND](one, Context()) for one in (first, second)))  # type: ignore[misc]
     assert raised == [None, None]
     assert len(events(first, "answer.due-soon", filed.number)) == 1

@@ -395,6 +395,7 @@ def test_the_file_states_its_units_and_reference_systems_and_shows_its_content()
     assert "DVR90" in properties["HEIGHTS"]
     assert tuple(document.header["$EXTMIN"]) == (E0, N0, 0)
     assert tuple(document.header["$EXTMAX"]) == (E0 + 100, N0 + 50, 0)
+    # ezdxf's types are narrower than what it takes
     (view,) = list(document.viewports.get("*Active"))  # type: ignore[call-overload]
     assert tuple(view.dxf.center)[:2] == (E0 + 50, N0 + 25)
 

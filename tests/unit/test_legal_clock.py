@@ -302,6 +302,7 @@ def test_working_time_after(start: str, minutes: int, end: str) -> None:
     assert working_time_after(danish(start), timedelta(minutes=minutes)) == danish(end)
 
 
+# Hypothesis wants bounds without zone
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2045, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 

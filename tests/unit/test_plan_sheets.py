@@ -121,6 +121,7 @@ class TestMeasures:
     @pytest.mark.parametrize("paper", PAPERS)
     def test_nothing_on_the_page_lies_over_another_thing(self, paper: str) -> None:
         for orientation in ("landscape", "portrait"):
+            # texts of a Literal
             for layout in (Layout.of_sheet(paper, orientation), Layout.of_overview(paper, orientation)):  # type: ignore[arg-type]
                 frames = [layout.map, *layout.columns]
                 boxes = [shapely.box(f.left, f.bottom, f.right, f.top) for f in frames]
