@@ -30,6 +30,12 @@ export function startSearch(onChoose, onError) {
     field.removeAttribute("aria-activedescendant");
   };
 
+  /** No answer that is still on its way opens the list again. */
+  const stop = () => {
+    clearTimeout(timer);
+    request.abort();
+  };
+
   /** @param {number} index */
   const mark = (index) => {
     marked = index;
@@ -40,6 +46,7 @@ export function startSearch(onChoose, onError) {
 
   /** @param {Address} address */
   const choose = (address) => {
+    stop();
     field.value = address.text;
     close();
     onChoose(address);
@@ -58,7 +65,6 @@ export function startSearch(onChoose, onError) {
   };
 
   const search = async () => {
-    request.abort();
     request = new AbortController();
     const { signal } = request;
     try {
@@ -73,9 +79,8 @@ export function startSearch(onChoose, onError) {
   };
 
   field.addEventListener("input", () => {
-    clearTimeout(timer);
+    stop();
     if (field.value.trim().length < 2) {
-      request.abort();
       close();
       return;
     }
