@@ -22,7 +22,6 @@ from pygeoapi.provider import base as provider_base
 from pygeoapi.util import json_serial
 
 from geoinfra.errors import InvalidInput, NotAllowed, NotFound, TooLarge
-from services.ogc.styles import CONFORMANCE_STYLES
 
 __all__ = ["CONFORMANCE_FEATURES", "EngineAPI", "encode", "prepare"]
 
@@ -134,8 +133,14 @@ def _prune_links(document: dict[str, Any]) -> None:
 
 
 @functools.cache
-def prepare() -> None:
-    """Replace pygeoapi's names; done once a process, further calls do nothing."""
+def prepare(conformance: tuple[str, ...] = ()) -> None:
+    """Replace pygeoapi's names; done once a process, further calls do nothing.
+
+    Parameters
+    ----------
+    conformance
+        Classes of the APIs beside the engine.
+    """
     # A CRS object costs milliseconds to build, and pygeoapi builds six for each request.
     cached_crs = functools.lru_cache(maxsize=64)(pygeoapi.crs.get_crs)
     pygeoapi.crs.get_crs = cached_crs
@@ -157,7 +162,7 @@ def prepare() -> None:
     pygeoapi.api.all_apis = openapi.all_apis = lambda: mounted
 
     # The classes that tests prove, not those that the engine hopes for.
-    pygeoapi.api.CONFORMANCE_CLASSES = [*CONFORMANCE_COMMON, *CONFORMANCE_STYLES]
+    pygeoapi.api.CONFORMANCE_CLASSES = [*CONFORMANCE_COMMON, *conformance]
     itemtypes.CONFORMANCE_CLASSES_FEATURES = CONFORMANCE_FEATURES
     processes.CONFORMANCE_CLASSES = CONFORMANCE_PROCESSES
 

@@ -11,9 +11,9 @@ import copy
 import functools
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pygeoapi.openapi import get_oas_30
@@ -23,11 +23,13 @@ from geoinfra.access import Access, Visibility
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present, may_know_granted
-from services.ogc import styles
 from services.ogc.call import Caller, FeatureCall
 from services.ogc.engine import EngineAPI, prepare
 from services.ogc.processes import PROCESSES, JobManager
 from services.ogc.provider import describe_columns
+
+if TYPE_CHECKING:
+    from services.ogc.part import Part
 
 __all__ = ["DEFAULT_ITEMS", "MOST_ITEMS", "View", "Views"]
 
@@ -49,11 +51,14 @@ class View(EngineAPI):
         Those that exist in this view.
     url
         Public address of the service, without a slash at its end.
+    parts
+        The OGC APIs beside the engine, for links and the OpenAPI document.
     """
 
-    def __init__(self, collections: Iterable[Collection], url: str) -> None:
+    def __init__(self, collections: Iterable[Collection], url: str, parts: Sequence[Part]) -> None:
         self.collections = {collection.id: collection for collection in collections}
-        super().__init__(_configuration(self.collections.values(), url), {})
+        self._parts = parts
+        super().__init__(_configuration(self.collections.values(), url, parts), {})
         self._openapi_lock = threading.Lock()
         self._openapi_made: tuple[Any, dict[str, Any]] | None = None
 
@@ -89,16 +94,18 @@ class View(EngineAPI):
             entry["providers"] = [{**entry["providers"][0], "fields": fields}]
             resources[name] = entry
         document: dict[str, Any] = get_oas_30({**self.config, "resources": resources})
-        document["paths"] |= styles.openapi_paths()
+        for part in self._parts:
+            document["paths"] |= part.openapi_paths()
         return document
 
 
 class Views:
     """The two views of a catalogue; replaced as a whole when the catalogue changes."""
 
-    def __init__(self, url: str) -> None:
-        prepare()
+    def __init__(self, url: str, parts: Sequence[Part]) -> None:
+        prepare(tuple(uri for part in parts for uri in part.conformance))
         self._url = url
+        self._parts = parts
         self._lock = threading.Lock()
         self._made: tuple[Present, dict[bool, View]] | None = None
 
@@ -112,7 +119,10 @@ class Views:
 
     def _make(self, collections: Iterable[Collection]) -> dict[bool, View]:
         open_ones = [c for c in collections if c.visibility is Visibility.OPEN]
-        return {False: View(open_ones, self._url), True: View(collections, self._url)}
+        return {
+            False: View(open_ones, self._url, self._parts),
+            True: View(collections, self._url, self._parts),
+        }
 
 
 def _extents(view: DatasetView) -> dict[str, Any]:
@@ -129,7 +139,7 @@ def _degrees(extent: tuple[float, float, float, float]) -> tuple[float, ...]:
     return tuple(float(number) for number in (*low, *high))
 
 
-def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any]:
+def _configuration(collections: Iterable[Collection], url: str, parts: Sequence[Part]) -> dict[str, Any]:
     """Return pygeoapi's configuration as a dict of plain values."""
     return {
         "server": {
@@ -145,7 +155,7 @@ def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any
         "logging": {"level": "CRITICAL"},
         "metadata": _metadata(url),
         "resources": {
-            **{collection.id: _resource(collection, url) for collection in collections},
+            **{collection.id: _resource(collection, url, parts) for collection in collections},
             **{
                 name: {
                     "type": "process",
@@ -157,19 +167,13 @@ def _configuration(collections: Iterable[Collection], url: str) -> dict[str, Any
     }
 
 
-def _resource(collection: Collection, url: str) -> dict[str, Any]:
-    drawn = {
-        "type": "application/json",
-        "rel": styles.RELATION,
-        "title": "Styles",
-        "href": f"{url}/collections/{collection.id}/styles?f=json",
-    }
+def _resource(collection: Collection, url: str, parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "type": "collection",
         "title": dict(collection.title),
         "description": dict(collection.description),
         "keywords": list(collection.keywords),
-        "links": [drawn] if styles.styles_apply(collection) else [],
+        "links": [link for part in parts for link in part.collection_links(url, collection)],
         "extents": {"spatial": {"bbox": list(_DENMARK), "crs": crs.CRS84_URI}},
         "providers": [
             {
