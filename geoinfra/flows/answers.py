@@ -52,6 +52,7 @@ __all__ = [
     "correct_answer",
     "hand_over",
     "refresh_answers",
+    "require_kept",
     "store_answer",
     "take_answer",
     "take_correction",
@@ -124,7 +125,7 @@ def take_answer(store: Store, access: Access, number: str, source: Path | Binary
     NotFound
         The enquiry does not exist or does not concern this owner.
     Conflict
-        It is answered already, or has expired.
+        It is answered already, or has expired; or the case is taken out after it was handed over.
     UnreadableFile, DataRefused
         The answer cannot be used. Nothing was stored.
     """
@@ -152,7 +153,8 @@ def take_correction(
 ) -> Stored:
     """Check and store an answer in the place of the one given; a new package follows, the filer is told.
 
-    What was given before stays as a version.
+    What was given before stays as a version. An answer that was given may become any other, but not a case
+    that is taken out for manual handling: that would open it again, and stop its clock as if in time.
 
     Parameters
     ----------
@@ -166,7 +168,8 @@ def take_correction(
     NotFound
         The enquiry does not exist or does not concern this owner.
     Conflict
-        It is not answered yet, has expired, or was corrected by somebody else meanwhile.
+        It is not answered yet, has expired, or was corrected by somebody else meanwhile; or the correction
+        takes the case out for manual handling.
     InvalidInput
         There is no reason, or one that cannot be shown.
     UnreadableFile, DataRefused
@@ -224,6 +227,33 @@ def _answered(number: str) -> Conflict:
     )
 
 
+def require_kept(earlier: Answer, number: str, response_type: str) -> None:
+    """Raise when an answer of this LER type would open a case again that its owner has answered.
+
+    Raises
+    ------
+    Conflict
+        It is answered, and would be taken out for manual handling.
+    """
+    if _opens_again(earlier, AnswerStatus.of_response(response_type, 0)):
+        raise _opening_again(number)
+
+
+def _opens_again(earlier: Answer, status: AnswerStatus) -> bool:
+    return earlier.is_answered and status is AnswerStatus.MANUAL
+
+
+def _opening_again(number: str) -> Conflict:
+    return Conflict(
+        f"The enquiry {number} is answered; it cannot be taken out for manual handling any more.",
+        hint="Nothing was changed. Send the answer that holds as a correction.",
+        details={
+            "message_da": f"Forespørgslen {number} er besvaret og kan ikke længere udtages til manuel"
+            " behandling; intet er ændret. Ret svaret til det, der gælder."
+        },
+    )
+
+
 def _expired(number: str) -> Conflict:
     return Conflict(
         f"The enquiry {number} has expired.",
@@ -238,6 +268,7 @@ def _take_in(
     """Read, check and stage an answer; nobody sees it yet."""
     owner = earlier.owner_cvr
     read = ler.read_answer(source, owner_cvr=owner, rules=BusinessRules)
+    require_kept(earlier, asked.number, str(read.header.response_type))
     counted, named = _Touching(asked.request.polygon), attachments.Named()
     staged = store.stage(UTILITY_FEATURES, owner, counted.watch(refusing(read, named)))
     kept = attachments.keep(store, staged.delivery_id, read, named)
@@ -283,6 +314,10 @@ def _record(
     _require_still_in_force(tx, number)
     keep_unversioned(tx, number, answer.owner_cvr)
     incoming.record_rows(tx)
+    if answer.status is AnswerStatus.MANUAL:  # one who handed over meanwhile has answered
+        table = schema.answers.c
+        still_open = sa.or_(table.answered_at.is_(None), table.status == str(AnswerStatus.MANUAL))
+        condition = sa.and_(condition, still_open)
     if tx.execute(_replacing(asked, answer, condition)).rowcount != 1:
         raise _answered(number)
     version = add_version(tx, number, answer.owner_cvr, access.principal, reason, incoming.counts)
@@ -341,8 +376,8 @@ def refresh_answers(store: Store, access: Access, number: str) -> Enquiry:
     """Answer an enquiry in force anew from what its owners have published since; a new package follows.
 
     An owner refreshes his own answer, also one that he gave by himself. The filer refreshes the answers that
-    came from published versions, and those that are still waited for. Where nothing newer is published,
-    nothing happens.
+    came from published versions, and those that are still waited for. Where nothing newer is published, or
+    an answer that was given would be taken out for manual handling by it, that answer stays.
 
     Raises
     ------
@@ -351,7 +386,8 @@ def refresh_answers(store: Store, access: Access, number: str) -> Enquiry:
     NotFound
         The enquiry does not exist or does not concern the caller.
     Conflict
-        It has expired, or somebody changed an answer meanwhile.
+        It has expired, or somebody changed an answer meanwhile; or an owner would take out his own case that
+        is answered.
     """
     access.require(Role.OWNER, Role.EXCAVATOR)
     asked = enquiry(store, access, number)
@@ -387,7 +423,11 @@ def _newer(store: Store, access: Access, asked: Enquiry) -> list[tuple[Answer, A
         if version is None or hosted == version.delivery_id or not (own or theirs):
             continue
         hit = InterestHit(earlier.owner_cvr, earlier.owner_name, earlier.interest_areas)
-        found.append((earlier, hosted_answer(store, hit, version, asked.request.polygon, moment)))
+        answer = hosted_answer(store, hit, version, asked.request.polygon, moment)
+        if not _opens_again(earlier, answer.status):
+            found.append((earlier, answer))
+        elif not is_filer:
+            raise _opening_again(asked.number)
     return found
 
 

@@ -122,6 +122,11 @@ class Answer:
         """Whether something is expected from the owner, in a package or by his own hand."""
         return is_open(self.status, self.answered_at)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the owner has answered, and not only taken the case out for manual handling."""
+        return self.answered_at is not None and self.status is not AnswerStatus.MANUAL
+
     def clock(self, now: datetime) -> ClockStatus | None:
         """Return where the answer stands against its deadline, ``None`` where it has none."""
         if self.due_at is None or not self.filed_at:

@@ -35,7 +35,7 @@ from geoinfra.utilities.check import check_file
 from geoinfra.utilities.enquiry import AnswerStatus, EnquiryState
 from geoinfra.utilities.formats import request
 from geoinfra.utilities.formats.intake import Limits
-from geoinfra.utilities.formats.ler_join import join_answers
+from geoinfra.utilities.formats.ler_join import answer_type, join_answers
 from geoinfra.utilities.ler_api import PackageStatus, Refusal, package_status
 from geoinfra.utilities.ler_api.damage import damage_report, refusal
 from geoinfra.utilities.ler_api.requests import dig_request, interest_area
@@ -393,7 +393,7 @@ def take_area_answer(
     access.require(Role.OWNER)
     asked, own = _own(store, access, number, area)
     parts = _answered_areas(store, number, own.owner_cvr, own.interest_areas)
-    answered = _is_answered(own)
+    answered = own.is_answered
     alone = len(own.interest_areas) == 1 or (answered and not parts)
     if own.status is not AnswerStatus.MANUAL:
         _require_fitting(is_update, before=answered if alone else area in parts)
@@ -412,13 +412,9 @@ def take_area_answer(
 
 
 def _store_whole(store: Store, access: Access, number: str, source: BinaryIO, own: Answer) -> Enquiry:
-    if _is_answered(own):
+    if own.is_answered:
         return answers.take_correction(store, access, number, source, "Opdateret svar (LER)").enquiry
     return answers.take_answer(store, access, number, source).enquiry
-
-
-def _is_answered(own: Answer) -> bool:
-    return own.answered_at is not None and own.status is not AnswerStatus.MANUAL
 
 
 def _require_fitting(is_update: bool, *, before: bool) -> None:
@@ -479,6 +475,7 @@ def _with_part(store: Store, asked: Enquiry, own: Answer, area: int, source: Bin
     number, owner, areas = asked.number, own.owner_cvr, own.interest_areas
     contents = _parts(store, number, owner, set(areas) - {area}) | {area: content}
     whole = join_answers(contents, _PARTS)  # refuses a part that does not fit the others
+    answers.require_kept(own, asked.number, answer_type(content, _PARTS))
     store.blobs.put(_part_name(number, owner, area), content)
     kept = _parts(store, number, owner, areas)  # among them what came meanwhile
     if set(kept) < set(areas):

@@ -103,6 +103,10 @@ class Asked:
     def is_asked(self, cvr: str) -> bool:
         return self.first[cvr] != "not-asked"
 
+    def opens_again(self, cvr: str, status: str) -> bool:
+        """Whether this would take out a case for manual handling that is answered."""
+        return status == "manual" and bool(self.versions[cvr]) and self.status(cvr) != "manual"
+
     def say(self, cvr: str, version: Version, *, changes: bool = True) -> None:
         if self.versions[cvr] and self.status(cvr) not in OPEN:
             self.corrections += 1
@@ -220,7 +224,7 @@ class EnquiryLife(RuleBasedStateMachine):
 
         if not asked.is_asked(cvr):
             refused(NotFound, act)
-        elif asked.expired or wrongly:
+        elif asked.expired or wrongly or asked.opens_again(cvr, status):
             refused(Conflict, act)
         else:
             act()
@@ -277,16 +281,20 @@ class EnquiryLife(RuleBasedStateMachine):
         if by != DIGGER and not asked.is_asked(by):
             refused(NotFound, act)
             return
-        if asked.expired:
-            refused(Conflict, act)
-            return
-        act()
+        taken: dict[str, Version] = {}
         for cvr in asked.first:
             newer = self._hosted(cvr)
             theirs = asked.hosted(cvr) is not None or asked.status(cvr) in OPEN
             mine = theirs if by == DIGGER else by == cvr
             if newer and mine and newer.hosted != asked.hosted(cvr) and asked.is_asked(cvr):
-                asked.say(cvr, newer)
+                taken[cvr] = newer
+        again = {cvr for cvr, newer in taken.items() if asked.opens_again(cvr, newer.status)}
+        if asked.expired or by in again:
+            refused(Conflict, act)
+            return
+        act()
+        for cvr in taken.keys() - again:
+            asked.say(cvr, taken[cvr])
 
     # Excavators
 
@@ -347,10 +355,16 @@ class EnquiryLife(RuleBasedStateMachine):
         """Learn which packages a worker has made."""
         for number, found in self._sequences().items():
             if len(found) > self.made[number]:
-                newest = max(found) not in self.known.get(number, ())
+                newest = max(found) not in self.known.get(number, ()) and not self._waits(number)
                 self.asked[number].changed = self.asked[number].changed and not newest
                 self.made[number] = len(found)
         self.known = self._sequences()
+
+    def _waits(self, number: str) -> bool:
+        """Whether one more package of an enquiry is asked for, which only then holds everything."""
+        rows = [row for row in self._rows(schema.jobs) if row.kind == BUILD]
+        left = [json.loads(row.payload) for row in rows if row.state in ("queued", "running")]
+        return any(one["number"] == number for one in left)
 
     known: dict[str, set[int]] = {}  # noqa: RUF012  # shared on purpose
 

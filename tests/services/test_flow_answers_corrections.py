@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -129,6 +131,83 @@ def test_a_faulty_correction_changes_nothing(asked: tuple[Store, Access, Enquiry
     assert shown(store, access, filed.number) == before
     assert len(answer_versions(store, owner(A), filed.number)) == 1
     assert events(store, "answer.corrected", filed.number) == []
+
+
+GIVEN = {
+    AnswerStatus.DELIVERED: (ResponseType.DELIVERED, ("el.1",), {}),
+    AnswerStatus.NO_LINES: (ResponseType.NO_LINES, (), {}),
+    AnswerStatus.WITHHELD: (ResponseType.WITHHELD, (), {"supplementary_info": "Sikkerhed"}),
+    AnswerStatus.POINTING_OUT: (ResponseType.POINTING_OUT, (), {}),
+    AnswerStatus.POINTING_OUT_DELIVERED: (ResponseType.POINTING_OUT_DELIVERED, ("el.1",), {}),
+}
+
+
+def given(status: AnswerStatus) -> io.BytesIO:
+    """An answer of owner A that means this state."""
+    kind, cables, header = GIVEN[status]
+    return svar(A, cables, kind=kind, **header)
+
+
+@pytest.mark.parametrize("status", GIVEN)
+@pytest.mark.parametrize("taken_out_before", [False, True])
+def test_an_answer_that_was_given_never_opens_its_case_again(
+    asked: tuple[Store, Access, Enquiry], status: AnswerStatus, taken_out_before: bool
+) -> None:
+    store, access, filed = asked
+    if taken_out_before:
+        store_answer(store, owner(A), filed.number, empty(A, ResponseType.MANUAL))
+    before = store_answer(store, owner(A), filed.number, given(status)).answers[0]
+    with pytest.raises(Conflict, match="manual handling") as refused:
+        correct_answer(store, owner(A), filed.number, empty(A, ResponseType.MANUAL), WHY)
+    assert "manuel behandling" in refused.value.details["message_da"]
+    assert refused.value.hint
+    after = enquiry(store, access, filed.number).answers[0]
+    assert (after.status, after.version, after.answered_at, after.due_at) == (
+        status,
+        before.version,
+        before.answered_at,
+        before.due_at,
+    )
+    assert events(store, "answer.corrected", filed.number) == []
+    for other in GIVEN:
+        corrected = correct_answer(store, owner(A), filed.number, given(other), WHY).answers[0]
+        assert corrected.status is other
+
+
+def test_a_case_that_was_handed_over_is_not_taken_out_for_manual_handling(store: Store) -> None:
+    register(store, A, B)
+    with store.begin() as tx:
+        for cvr in (A, B):
+            organisations.set_dispensation(tx, cvr, SINCE)
+        tx.commit()
+    filed = filed_by(store, digger(store))
+    hand_over(store, owner(A), filed.number)
+    with pytest.raises(Conflict, match="manual handling"):
+        store_answer(store, owner(A), filed.number, empty(A, ResponseType.MANUAL))
+    assert enquiry(store, owner(A), filed.number).answers[0].status is AnswerStatus.DIRECT
+
+    class HandsOver(io.BytesIO):
+        """An answer that is read while its owner hands over."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            with suppress(Conflict):
+                hand_over(store, owner(B), filed.number)
+            return super().read(size)
+
+    with pytest.raises(Conflict):
+        store_answer(store, owner(B), filed.number, HandsOver(empty(B, ResponseType.MANUAL).getvalue()))
+    assert enquiry(store, owner(B), filed.number).answers[0].status is AnswerStatus.DIRECT
+
+
+def test_a_delivery_that_takes_everything_out_leaves_the_answers_that_were_given(store: Store) -> None:
+    access, filed = hosted(store)
+    for cvr in (A, B):
+        deliver(store, owner(cvr), empty(cvr, ResponseType.MANUAL), cvr)
+    fresh = refresh_answers(store, access, filed.number).answers
+    assert [one.status for one in fresh] == [AnswerStatus.DELIVERED, AnswerStatus.MANUAL]
+    assert refresh_answers(store, owner(B), filed.number).answers[0].version == 1
+    with pytest.raises(Conflict, match="manual handling"):
+        refresh_answers(store, owner(A), filed.number)
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "en\nto", "x" * 501, "\x00"])

@@ -325,6 +325,10 @@ def test_an_owner_with_two_interest_areas_answers_each_and_nothing_of_either_is_
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(package))) as archive:
         found = set(re.findall(rb'gml:id="c10000076\.([a-z.0-9]+)"', archive.read("consolidated.gml")))
     assert {b"v.1", b"shared", b"s.1", b"s.2", b"s.3"} <= found
+    back = answered(
+        owner, number, 34, svar(OTHER_OWNER, kind=ResponseType.MANUAL, ids=()), isOpdatering="true"
+    )
+    assert back["Error"]["ErrorCode"] == "13-300"
     less = answered(
         owner, number, 34, svar(OTHER_OWNER, kind=ResponseType.WITHHELD, ids=()), isOpdatering="true"
     )
@@ -639,6 +643,9 @@ def test_a_case_taken_out_is_no_longer_listed_and_may_be_answered(world: World) 
     listed = owner.done("GET", "/api/v4/anmodning")["AnmodningList"]
     assert number not in [one["Graveforespoergsel"]["GraveforespoergselsNr"] for one in listed]
     assert answered(owner, number, 29, svar())["Data"]["AntalObjekter"] == 1
+    back = answered(owner, number, 29, svar(kind=ResponseType.MANUAL, ids=()), isOpdatering="true")
+    assert back["Error"]["ErrorCode"] == "13-300"
+    assert "kan ikke længere udtages til manuel behandling" in back["Error"]["PrettyErrorMessage"]
 
 
 def test_what_is_overdue_is_in_the_list_of_reminders_although_it_was_acknowledged(world: World) -> None:

@@ -54,7 +54,7 @@ PLANS: dict[tuple[str, ...], int] = {
     ("delivered",): 5,
     ("delivered", "delivered"): 3,
     ("delivered", "no-lines"): 1,
-    ("delivered", "manual", "delivered"): 1,
+    ("delivered", "withheld", "delivered"): 1,
     ("manual", "delivered"): 2,
     ("manual", "withheld"): 1,
     ("manual",): 1,

@@ -19,7 +19,7 @@ from geoinfra.errors import DataRefused, Finding, Report, Severity, UnreadableFi
 from geoinfra.utilities.formats.intake import Intake, Limits
 from geoinfra.utilities.model import ResponseType
 
-__all__ = ["join_answers"]
+__all__ = ["answer_type", "join_answers"]
 
 _GML_ID: Final = "{http://www.opengis.net/gml/3.2}id"
 _CARRYING: Final = (ResponseType.POINTING_OUT_DELIVERED, ResponseType.DELIVERED)
@@ -65,6 +65,17 @@ def join_answers(parts: Mapping[int, bytes], limits: Limits) -> bytes:
         for member in _distinct(roots, [area for area in roots if types[area] in _CARRYING]):
             joined.append(deepcopy(member))
     return _zipped(joined, intakes)
+
+
+def answer_type(content: bytes, limits: Limits) -> ResponseType:
+    """Return the type of one answer, GML or zip.
+
+    Raises
+    ------
+    UnreadableFile
+        It is no answer, or passes a bound.
+    """
+    return _type(_root(Intake(io.BytesIO(content), limits)))
 
 
 def _root(intake: Intake) -> etree._Element:
