@@ -83,7 +83,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.store, app.state.security, app.state.settings = opened, security, settings
-    app.state.feed = feed
+    app.state.feed, app.state.waits = feed, services.enquiries.PackageWaits(opened)
     services.errors.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.add_middleware(TextOnly)

@@ -34,7 +34,6 @@ from geoinfra.flows.enquiry_records import (
     grant_row,
     load_enquiry,
     newest_package,
-    package_state,
     request_row,
 )
 from geoinfra.flows.package_jobs import enqueue_package
@@ -65,7 +64,6 @@ __all__ = [
     "hosted_answer",
     "list_enquiries",
     "newest_package",
-    "package_state",
     "published_versions",
     "resend_enquiry",
 ]

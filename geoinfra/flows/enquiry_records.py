@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from geoinfra import crs
 from geoinfra.flows.package_jobs import PackageJob, newest_job, package_number
 from geoinfra.flows.reminders import is_open, standing_of
-from geoinfra.storage import Store, schema
+from geoinfra.storage import schema
 from geoinfra.storage.records import timestamp
 from geoinfra.utilities.contacts import reached_by
 from geoinfra.utilities.enquiry import (
@@ -53,7 +53,6 @@ __all__ = [
     "ler_request",
     "load_enquiry",
     "newest_package",
-    "package_state",
     "request_row",
 ]
 
@@ -505,14 +504,6 @@ def _project(connection: sa.Connection, row: sa.Row[Any]) -> Project | None:
     table = schema.enquiries.c
     numbers = sa.select(table.number).where(table.project == row.project).order_by(table.part)
     return Project(row.project, row.part, tuple(connection.scalars(numbers)))
-
-
-def package_state(store: Store, number: str) -> PackageState:
-    """Return how far a package is; cheap, for waiting. The caller has checked the right to know."""
-    with store.read() as connection:
-        if newest_package(connection, number):
-            return PackageState.READY
-        return _state_without_package(newest_job(connection, number))
 
 
 def _state_without_package(job: PackageJob | None) -> PackageState:

@@ -7,12 +7,13 @@ read too early, and one more follows. The parts of a project share their package
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from geoinfra.access import Access
-from geoinfra.storage import jobs, schema
+from geoinfra.storage import Store, jobs, schema
 from geoinfra.storage.records import Transaction, now
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "lock_enquiry",
     "newest_job",
     "package_number",
+    "waiting_for_package",
 ]
 
 BUILD_PACKAGE = "build-package"
@@ -78,6 +80,22 @@ def newest_job(connection: sa.Connection, number: str) -> PackageJob | None:
     ):
         sequence, state = sequence + 1, following
     return PackageJob(sequence, state) if state else None
+
+
+def waiting_for_package(store: Store, numbers: Collection[str]) -> set[str]:
+    """Return which enquiries have no package yet and may get one; one question however many wait."""
+    made, enquiries, table = schema.packages.c, schema.enquiries.c, schema.jobs.c
+    with store.read() as connection:
+        kept = sa.func.coalesce(enquiries.project, enquiries.number)
+        asked = sa.select(enquiries.number, kept).where(enquiries.number.in_(numbers))
+        own_numbers = {row[0]: row[1] for row in connection.execute(asked)}
+        own = set(own_numbers.values())
+        have = set(connection.scalars(sa.select(made.enquiry).where(made.enquiry.in_(own))))
+        keys = {_key(number, 1): number for number in own - have}
+        ended = table.key.in_(keys), table.state.in_(_ENDED_BADLY)
+        stopped = [keys[key] for key in connection.scalars(sa.select(table.key).where(*ended))]
+        failed = {number for number in stopped if (job := newest_job(connection, number)) and job.failed}
+    return {number for number, kept_as in own_numbers.items() if kept_as not in have | failed}
 
 
 def enqueue_package(tx: Transaction, number: str, filer: Access) -> int:

@@ -8,9 +8,11 @@ from services.enquiries.feed import EventFeed
 from services.enquiries.keys import router as keys_router
 from services.enquiries.owners import router as owners_router
 from services.enquiries.routes import router
+from services.enquiries.waiting import PackageWaits
 
 __all__ = [
     "EventFeed",
+    "PackageWaits",
     "channels_router",
     "damages_router",
     "describe",

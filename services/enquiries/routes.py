@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +24,6 @@ from geoinfra.flows.enquiries import (
     PackageState,
     enquiry,
     file_enquiry,
-    package_state,
     resend_enquiry,
 )
 from geoinfra.flows.enquiry_preview import preview_enquiry
@@ -39,13 +36,13 @@ from geoinfra.utilities.check import check_file
 from geoinfra.utilities.check.advice import advice
 from geoinfra.utilities.enquiry import AnswerStatus
 from geoinfra.utilities.formats.intake import Limits
+from services.enquiries.waiting import PackageWaits
 from services.security import Security
 from services.settings import Settings
 
 __all__ = ["router"]
 
 router = APIRouter()
-_POLL_S = 0.015
 _CHECKED = Limits(max_bytes=1024**3, max_zip_bytes=2 * 1024**3)  # a thread is held while one is read
 _PREVIEWS = CapacityLimiter(2)
 _CHECKS = CapacityLimiter(2)  # further checks wait, so that other requests have threads left
@@ -70,7 +67,13 @@ def _access(request: Request) -> Access:
     return _security(request).access_of(request)
 
 
+def _waits(request: Request) -> PackageWaits:
+    waits: PackageWaits = request.app.state.waits
+    return waits
+
+
 StoreOf = Annotated[Store, Depends(_store)]
+WaitsOf = Annotated[PackageWaits, Depends(_waits)]
 SecurityOf = Annotated[Security, Depends(_security)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 AccessOf = Annotated[Access, Depends(_access)]
@@ -184,6 +187,7 @@ async def get_enquiry(
     number: str,
     store: StoreOf,
     access: AccessOf,
+    waits: WaitsOf,
     wait_s: Annotated[float, Query(ge=0, le=30)] = 0,
     whole: Annotated[bool, Query(description="For its filer: the project, not the part.")] = True,
 ) -> Response:
@@ -194,13 +198,9 @@ async def get_enquiry(
     """
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
     read = project if whole else enquiry
-    deadline = time.monotonic() + wait_s
     found = await run_in_threadpool(read, store, access, number)
-    state = found.package_state
-    while state is PackageState.BUILDING and time.monotonic() < deadline:
-        await asyncio.sleep(_POLL_S)
-        state = await run_in_threadpool(package_state, store, number)
-    if state is not found.package_state:
+    if wait_s and found.package_state is PackageState.BUILDING:
+        await waits.ended(number, wait_s)
         found = await run_in_threadpool(read, store, access, number)
     return PrivateJson(found.to_json())
 
