@@ -102,7 +102,7 @@ class OgcService:
     def _asked(self, request: Request, body: bytes = b"") -> Asked:
         access = self._access_of(request)
         present = self._catalogue.now()
-        return Asked(request, body, access, present, self._views.of(present, access), self._url)
+        return Asked(request, body, access, present, self._views.of(present, access), self._url, self._store)
 
     # Documents of the service
 

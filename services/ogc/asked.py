@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import InvalidInput, NotFound
+from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present
@@ -52,6 +53,8 @@ class Asked:
         Public address of the OGC service, without a slash at its end.
     present, view
         The catalogue of this moment, and the principal's view of it.
+    store
+        What the rows come from, and where reads of granted rows are noted.
     """
 
     request: Request
@@ -60,6 +63,7 @@ class Asked:
     present: Present
     view: View
     url: str
+    store: Store
 
     @property
     def query(self) -> QueryParams:
