@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,26 @@ from geoinfra.crs import parse_crs
 from geoinfra.errors import Conflict, InvalidInput
 from geoinfra.standards import standards_path
 from geoinfra.storage.records import Transaction, now
-from geoinfra.storage.schema import collections, current_deliveries, deliveries
+from geoinfra.storage.schema import collections, current_deliveries, current_grids, deliveries
 from geoinfra.tables import DatasetSchema
 
 if TYPE_CHECKING:
     from geoinfra.storage import Store
 
-__all__ = ["Collection", "add_collection", "built_in", "catalogue", "version"]
+__all__ = ["Collection", "Kind", "add_collection", "built_in", "catalogue", "version"]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _LANGUAGES = ("da", "en")
 _DEFAULT_CRS = ("OGC:CRS84", "EPSG:25832", "EPSG:25833", "EPSG:4258", "EPSG:4326", "EPSG:3857")
+
+
+class Kind(StrEnum):
+    """What a collection's dataset consists of."""
+
+    FEATURES = "features"
+    RASTER = "raster"
+    CUBE = "cube"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,9 @@ class Collection:
         Name of its drawing in the presentation standard and the map client.
     keywords
         For catalogues.
+    kind
+        Features, a raster (cells of one moment), or a cube (cells or stations with series in time). What is no
+        features is open, and has no rule.
     """
 
     id: str
@@ -73,6 +85,7 @@ class Collection:
     licence: str = ""
     style: str = ""
     keywords: tuple[str, ...] = ()
+    kind: Kind = Kind.FEATURES
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Collection:
@@ -103,7 +116,10 @@ class Collection:
             "style": identifier,
         }
         members = {**defaults, **document}
-        return cls(**{name: _CHECKS[name](value, name) for name, value in members.items()})
+        made = cls(**{name: _CHECKS[name](value, name) for name, value in members.items()})
+        if made.kind is not Kind.FEATURES and (made.visibility is not Visibility.OPEN or made.rule):
+            raise _unusable("kind", "admits open collections without a rule only")
+        return made
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON-ready dict; :meth:`from_json` reads it."""
@@ -119,6 +135,7 @@ class Collection:
             "licence": self.licence,
             "style": self.style,
             "keywords": list(self.keywords),
+            "kind": str(self.kind),
         }
 
 
@@ -130,7 +147,11 @@ def catalogue(store: Store) -> tuple[Collection, ...]:
     """
     query = sa.select(collections.c.entry).order_by(collections.c.collection_id)
     with store.read() as connection:
-        present = set(connection.scalars(sa.select(current_deliveries.c.dataset).distinct()))
+        present = {
+            name
+            for table in (current_deliveries, current_grids)
+            for name in connection.scalars(sa.select(table.c.dataset).distinct())
+        }
         added = [Collection.from_json(json.loads(entry)) for entry in connection.scalars(query)]
         entries = [*(c for c in built_in() if _exists(c, present)), *added]
         granted = _granted_datasets(connection, {c.dataset for c in entries})
@@ -281,6 +302,12 @@ def _keywords(value: Any, member: str) -> tuple[str, ...]:
     return tuple(_text(keyword, member) for keyword in value)
 
 
+def _kind(value: Any, member: str) -> Kind:
+    if value not in list(Kind):
+        raise _unusable(member, f"must be one of {', '.join(Kind)}")
+    return Kind(value)
+
+
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "id": _name,
     "dataset": _name,
@@ -293,4 +320,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "licence": _text,
     "style": _name,
     "keywords": _keywords,
+    "kind": _kind,
 }

@@ -15,7 +15,7 @@ from geoinfra.storage.records import Records
 
 __all__ = ["HEAD", "migrate"]
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision under ``migrations/versions``; a test holds the two together."""
 
 _LOCK_KEY = 0x6765_6F69_6E66_7261  # "geoinfra": PostgreSQL advisory lock of schema changes

@@ -30,11 +30,13 @@ __all__ = [
     "collections",
     "counters",
     "current_deliveries",
+    "current_grids",
     "damages",
     "deliveries",
     "enquiries",
     "exchanges",
     "grants",
+    "grids",
     "interest_areas",
     "jobs",
     "metadata",
@@ -131,6 +133,29 @@ current_deliveries = Table(
     Column("dataset", Text, primary_key=True),
     Column("source", Text, primary_key=True),
     Column("delivery_id", ForeignKey("deliveries.delivery_id"), nullable=False),
+)
+
+grids = Table(
+    "grids",
+    metadata,
+    Column("grid_id", String(26), primary_key=True),  # sorts by time of staging
+    Column("dataset", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # raster, cube
+    Column("description", Text, nullable=False),  # JSON: parameters, axes, files, origin
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Index("ix_grids_dataset_source", "dataset", "source"),
+)
+
+current_grids = Table(
+    "current_grids",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("grid_id", ForeignKey("grids.grid_id"), nullable=False),
 )
 
 enquiries = Table(

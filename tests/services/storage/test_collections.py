@@ -188,3 +188,17 @@ def test_an_entry_that_lacks_a_member_is_refused(member: str) -> None:
 def test_what_is_not_an_object_is_refused(document: Any) -> None:
     with pytest.raises(GeoinfraError):
         Collection.from_json(document)
+
+
+@pytest.mark.parametrize("kind", ["raster", "cube"])
+def test_what_is_no_features_is_open_and_has_no_rule(kind: str) -> None:
+    entry = {"id": "ground", "dataset": "ground", "visibility": "open", "kind": kind}
+    assert Collection.from_json(entry).to_json()["kind"] == kind
+    for change in ({"visibility": "granted"}, {"rule": {"a": ["b"]}}):
+        with pytest.raises(InvalidInput, match="'kind'"):
+            Collection.from_json(entry | change)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="features, raster, cube"):
+        Collection.from_json(ENTRY | {"kind": "cloud"})
