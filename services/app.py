@@ -30,7 +30,7 @@ from geoinfra.errors import GeoinfraError, InvalidInput, TooLarge
 from geoinfra.flows.sandbox import declare_sandbox, is_sandbox
 from geoinfra.flows.signing import ensure_key
 from geoinfra.storage import Store, open_store
-from geoinfra.storage.collections import Collection
+from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.organisations import get_organisation
 from geoinfra.utilities.dig_area import MAX_AREA_M2
@@ -223,7 +223,8 @@ def _layers(present: Present, access: Access) -> list[dict[str, Any]]:
     return [
         _layer(collection, present.view(access, collection))
         for collection in present.collections.values()
-        if collection.visibility is Visibility.OPEN or may_know_granted(access)
+        if collection.kind is Kind.FEATURES
+        and (collection.visibility is Visibility.OPEN or may_know_granted(access))
     ]
 
 

@@ -70,8 +70,8 @@ class Collection:
     keywords
         For catalogues.
     kind
-        Features, a raster (cells of one moment), or a cube (cells or stations with series in time). What is no
-        features is open, and has no rule.
+        Features, a raster (cells of one moment), or a cube (cells or stations with series). Rasters and
+        cubes are open, and have no rule.
     """
 
     id: str

@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
-from geoinfra.storage.collections import Collection
+from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import PresentCatalogue
 from services.errors import problem_of
@@ -151,10 +151,11 @@ class OgcService:
         return Caller(self._store, asked.access)
 
     def _calls(self, asked: Asked) -> list[FeatureCall]:
-        """Return every collection of the view with what the principal may see of it."""
+        """Return every collection of features of the view with what the principal may see of it."""
         return [
             FeatureCall(collection, asked.present.view(asked.access, collection), with_extent=True)
             for collection in asked.view.collections.values()
+            if collection.kind is Kind.FEATURES
         ]
 
     def _collection(self, asked: Asked) -> Response:

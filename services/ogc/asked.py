@@ -17,7 +17,7 @@ from starlette.responses import Response
 from geoinfra.access import Access, Visibility
 from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
-from geoinfra.storage.collections import Collection
+from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present
 from services.ogc import parameters
@@ -82,7 +82,23 @@ class Asked:
         return str(APIRequest(self.request, self.view.locales).locale.language)
 
     def collection(self) -> tuple[Collection, DatasetView]:
-        """Return the collection that the path names with what the principal may see of it.
+        """Return the collection of features that the path names with what the principal may see of it.
+
+        Raises
+        ------
+        NotFound
+            It does not exist in the principal's view, or has no features.
+        """
+        collection = self.named()
+        if collection.kind is not Kind.FEATURES:
+            raise NotFound(
+                f"The collection is a {collection.kind} and has no features.",
+                hint=f"See {self.url}/collections/{collection.id} for what it offers.",
+            )
+        return collection, self.present.view(self.access, collection)
+
+    def named(self) -> Collection:
+        """Return the collection that the path names, of whatever kind.
 
         Raises
         ------
@@ -92,7 +108,7 @@ class Asked:
         collection = self.view.collections.get(self.request.path_params["collection"])
         if collection is None:
             raise NotFound("There is no such collection.", hint=f"See {self.url}/collections.")
-        return collection, self.present.view(self.access, collection)
+        return collection
 
 
 def caching(asked: Asked, *shown: tuple[Collection, DatasetView]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from pygeoapi.openapi import get_oas_30
 
 from geoinfra import crs
 from geoinfra.access import Access, Visibility
-from geoinfra.storage.collections import Collection
+from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present, may_know_granted
 from services.ogc.call import Caller, FeatureCall
@@ -155,7 +155,7 @@ def _configuration(collections: Iterable[Collection], url: str, parts: Sequence[
         "logging": {"level": "CRITICAL"},
         "metadata": _metadata(url),
         "resources": {
-            **{collection.id: _resource(collection, url, parts) for collection in collections},
+            **{c.id: _resource(c, url, parts) for c in collections if c.kind is Kind.FEATURES},
             **{
                 name: {
                     "type": "process",

@@ -14,7 +14,10 @@ def upgrade() -> None:
     op.create_table(
         "grids",
         sa.Column("grid_id", sa.String(length=26), nullable=False),
-        *(sa.Column(name, sa.Text(), nullable=False) for name in ("dataset", "source", "kind", "description")),
+        sa.Column("dataset", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
