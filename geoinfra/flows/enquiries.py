@@ -8,6 +8,7 @@ events, the clock and the job that makes the package.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import Conflict, NotFound
+from geoinfra.errors import Conflict, InvalidInput, NotFound
 from geoinfra.flows.answer_versions import write_first_versions
 from geoinfra.flows.enquiry_records import (
     DIG,
@@ -32,8 +33,8 @@ from geoinfra.flows.enquiry_records import (
     Project,
     answer_row,
     grant_row,
+    load_enquiries,
     load_enquiry,
-    newest_package,
     request_row,
 )
 from geoinfra.flows.package_jobs import enqueue_package
@@ -62,8 +63,8 @@ __all__ = [
     "file_enquiry",
     "grant_row",
     "hosted_answer",
+    "list_cursor",
     "list_enquiries",
-    "newest_package",
     "published_versions",
     "resend_enquiry",
 ]
@@ -432,6 +433,7 @@ def list_enquiries(
     limit: int = 100,
     status: AnswerStatus | None = None,
     projects: bool = False,
+    after: str | None = None,
 ) -> list[Enquiry]:
     """Return the enquiries that `access` may see, newest first.
 
@@ -442,19 +444,46 @@ def list_enquiries(
         answer is still expected, only enquiries that have not expired, and the one filed first stands first.
     projects
         Whether of the parts of a project that `access` may see as one only the first is listed.
+    after
+        Only what stands behind this place, see :func:`list_cursor`.
+
+    Raises
+    ------
+    InvalidInput
+        `after` is no place in a list.
     """
     table = schema.enquiries
-    wanted, order = _visible(access), (table.c.filed_at.desc(), table.c.number.desc())
+    wanted, oldest_first = _visible(access), status is not None and not status.final
     if status is not None:
         wanted = wanted.where(table.c.number.in_(_answered_so(access, status)))
-        if not status.final:
+        if oldest_first:
             wanted = wanted.where(table.c.valid_to > timestamp(datetime.now(UTC)))
-            order = (table.c.filed_at.asc(), table.c.number.asc())
     if projects:
         wanted = _first_parts(access, wanted)
+    place = (table.c.filed_at, table.c.number)
+    if after is not None:
+        here = sa.tuple_(*map(sa.literal, _place(after)))
+        wanted = wanted.where(sa.tuple_(*place) > here if oldest_first else sa.tuple_(*place) < here)
+    order = [column.asc() if oldest_first else column.desc() for column in place]
     with store.read() as connection:
         numbers = connection.scalars(wanted.order_by(*order).limit(limit)).all()
-        return [_for_reader(access, load_enquiry(connection, number)) for number in numbers]
+        return [_for_reader(access, one) for one in load_enquiries(connection, numbers)]
+
+
+def list_cursor(last: Enquiry) -> str:
+    """Return the place of an enquiry in a list, which goes on after it."""
+    return f"{last.filed_at}_{last.number}"
+
+
+def _place(cursor: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([0-9TZ:.-]{20,30})_([A-Z0-9-]{1,16})", cursor, re.ASCII)
+    if found is None:
+        raise InvalidInput(
+            "There is no such place in the list.",
+            hint="Take the cursor from 'next' of the page before.",
+            details={"path": "cursor"},
+        )
+    return found[1], found[2]
 
 
 def _first_parts(access: Access, wanted: sa.Select[Any]) -> sa.Select[Any]:
@@ -464,7 +493,7 @@ def _first_parts(access: Access, wanted: sa.Select[Any]) -> sa.Select[Any]:
     matched = table.c.number.in_(wanted)
     first = sa.func.coalesce(table.c.project, table.c.number)
     numbers = sa.select(sa.case((as_one, first), else_=table.c.number)).where(matched)
-    return sa.select(table.c.number).where(table.c.number.in_(numbers))
+    return sa.select(table.c.number).where(table.c.number.in_(numbers), table.c.erased_at.is_(None))
 
 
 def _answered_so(access: Access, status: AnswerStatus) -> sa.Select[Any]:

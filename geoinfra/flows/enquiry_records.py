@@ -7,18 +7,20 @@ first part, and its packages hold what all parts brought.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from itertools import batched
+from typing import Any, Final
 
 import shapely
 import sqlalchemy as sa
 
 from geoinfra import crs
-from geoinfra.flows.package_jobs import PackageJob, newest_job, package_number
+from geoinfra.flows.package_jobs import PackageJob, newest_jobs
 from geoinfra.flows.reminders import is_open, standing_of
 from geoinfra.storage import schema
 from geoinfra.storage.records import timestamp
@@ -51,8 +53,9 @@ __all__ = [
     "area_json",
     "grant_row",
     "ler_request",
+    "load_enquiries",
     "load_enquiry",
-    "newest_package",
+    "newest_packages",
     "request_row",
 ]
 
@@ -60,6 +63,8 @@ UTILITY_DATASET = "utility-features"
 DIG, SURROUNDINGS = "dig", "surroundings"
 AREA_ANSWERS = "area-answers"
 """Folder of the answers that came for one interest area each; then the enquiry, the owner, the area."""
+_AT_ONCE: Final = 500
+"""Enquiries of one question to the records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,24 +460,50 @@ def grant_row(
 
 def load_enquiry(connection: sa.Connection, number: str) -> Enquiry:
     """Return a stored enquiry. The caller has checked the right to see it."""
-    row = connection.execute(sa.select(schema.enquiries).where(schema.enquiries.c.number == number)).one()
-    package, job = newest_package(connection, number), newest_job(connection, number)
-    answers, beside = _load_answers(connection, row)
-    return Enquiry(
-        number,
-        row.organisation,
-        _request_of(row),
-        row.filed_at,
-        datetime.fromisoformat(row.valid_to),
-        answers,
-        package,
-        PackageState.READY if package else _state_without_package(job),
-        package is not None and job is not None and job.sequence > package.sequence,
-        beside,
-        Decimal(row.fee_dkk),
-        row.original or "",
-        _project(connection, row),
-    )
+    (found,) = load_enquiries(connection, [number])
+    return found
+
+
+def load_enquiries(connection: sa.Connection, numbers: Sequence[str]) -> list[Enquiry]:
+    """Return stored enquiries in the order of their numbers given, by the same few questions for any count.
+
+    The caller has checked the right to see them.
+    """
+    return [one for some in batched(numbers, _AT_ONCE) for one in _load_some(connection, some)]
+
+
+def _load_some(connection: sa.Connection, numbers: Sequence[str]) -> list[Enquiry]:
+    table = schema.enquiries
+    found = connection.execute(sa.select(table).where(table.c.number.in_(numbers)))
+    rows = {row.number: row for row in found}
+    projects = _projects(connection, {row.project for row in rows.values() if row.project})
+    kept_as = {number: row.project or number for number, row in rows.items()}
+    packages = newest_packages(connection, set(kept_as.values()))
+    sequences = dict.fromkeys(kept_as.values(), 0)
+    sequences |= {number: package.sequence for number, package in packages.items()}
+    jobs = newest_jobs(connection, sequences)
+    answers = _load_answers(connection, rows)
+    made = []
+    for number in numbers:
+        row, package, job = rows[number], packages.get(kept_as[number]), jobs.get(kept_as[number])
+        made.append(
+            Enquiry(
+                number,
+                row.organisation,
+                _request_of(row),
+                row.filed_at,
+                datetime.fromisoformat(row.valid_to),
+                tuple(answers[number, DIG]),
+                package,
+                PackageState.READY if package else _state_without_package(job),
+                package is not None and job is not None and job.sequence > package.sequence,
+                tuple(answers[number, SURROUNDINGS]),
+                Decimal(row.fee_dkk),
+                row.original or "",
+                Project(row.project, row.part, projects[row.project]) if row.project else None,
+            )
+        )
+    return made
 
 
 def _request_of(row: sa.Row[Any]) -> EnquiryRequest:
@@ -498,49 +529,52 @@ def _request_of(row: sa.Row[Any]) -> EnquiryRequest:
     )
 
 
-def _project(connection: sa.Connection, row: sa.Row[Any]) -> Project | None:
-    if row.project is None:
-        return None
+def _projects(connection: sa.Connection, projects: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return the numbers of the parts of each project, in order."""
+    if not projects:
+        return {}
     table = schema.enquiries.c
-    numbers = sa.select(table.number).where(table.project == row.project).order_by(table.part)
-    return Project(row.project, row.part, tuple(connection.scalars(numbers)))
+    query = sa.select(table.project, table.number).where(table.project.in_(projects)).order_by(table.part)
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.project].append(row.number)
+    return {project: tuple(numbers) for project, numbers in found.items()}
 
 
 def _state_without_package(job: PackageJob | None) -> PackageState:
     return PackageState.FAILED if job and job.failed else PackageState.BUILDING
 
 
-def newest_package(connection: sa.Connection, number: str) -> Package | None:
-    """Return the newest package of an enquiry or its project, or ``None``. The right to know is checked."""
-    table = schema.packages
-    ours = table.c.enquiry == package_number(connection, number)
-    row = connection.execute(
-        sa.select(table).where(ours).order_by(table.c.sequence.desc()).limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    return Package(row.sequence, row.blob, row.sha256, row.size_bytes, row.features)
+def newest_packages(connection: sa.Connection, numbers: Collection[str]) -> dict[str, Package]:
+    """Return the newest packages that are filed under some numbers. The right to know is checked."""
+    table = schema.packages.c
+    ours = table.enquiry.in_(numbers)
+    newest = sa.select(table.enquiry, sa.func.max(table.sequence)).where(ours).group_by(table.enquiry)
+    query = sa.select(
+        table.enquiry, table.sequence, table.blob, table.sha256, table.size_bytes, table.features
+    ).where(sa.tuple_(table.enquiry, table.sequence).in_(newest))
+    return {row.enquiry: Package(*row[1:]) for row in connection.execute(query)}
 
 
 def _load_answers(
-    connection: sa.Connection, filed: sa.Row[Any]
-) -> tuple[tuple[Answer, ...], tuple[Answer, ...]]:
-    """Return the answers of owners in the dig area, and those of owners beside it."""
+    connection: sa.Connection, enquiries: Mapping[str, sa.Row[Any]]
+) -> Mapping[tuple[str, str], list[Answer]]:
+    """Return the answers to enquiries by number and scope: owners in the dig area, and those beside it."""
     table, owner = schema.answers, schema.organisations
     rows = connection.execute(
         sa.select(table, owner.c.name, owner.c.contact)
         .join(owner, owner.c.cvr == table.c.owner_cvr)
-        .where(table.c.enquiry == filed.number)
+        .where(table.c.enquiry.in_(enquiries))
         .order_by(table.c.owner_cvr)
     ).all()
-    areas = _registered(connection, [number for row in rows for number in json.loads(row.interest_areas)])
-    found: dict[str, list[Answer]] = {DIG: [], SURROUNDINGS: []}
+    areas = _registered(connection, {number for row in rows for number in json.loads(row.interest_areas)})
+    found: dict[tuple[str, str], list[Answer]] = defaultdict(list)
     for row in rows:
-        found[row.scope].append(_answer_of(row, filed.filed_at, areas))
-    return tuple(found[DIG]), tuple(found[SURROUNDINGS])
+        found[row.enquiry, row.scope].append(_answer_of(row, enquiries[row.enquiry].filed_at, areas))
+    return found
 
 
-def _registered(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, Any]:
+def _registered(connection: sa.Connection, numbers: Collection[int]) -> dict[int, Any]:
     table = schema.interest_areas.c
     query = sa.select(table.number, table.supply_types, table.contacts).where(table.number.in_(numbers))
     return {row.number: row for row in connection.execute(query)}

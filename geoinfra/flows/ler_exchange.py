@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -25,9 +25,9 @@ from geoinfra.errors import Conflict, DataRefused, InvalidGeometry, InvalidInput
 from geoinfra.flows import answers, owners
 from geoinfra.flows.damages import store_damage
 from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
-from geoinfra.flows.enquiry_records import AREA_ANSWERS, ler_request
+from geoinfra.flows.enquiry_records import AREA_ANSWERS, ler_request, load_enquiries
 from geoinfra.flows.package_jobs import lock_enquiry
-from geoinfra.flows.projects import whole
+from geoinfra.flows.projects import together, whole
 from geoinfra.storage import Store, interest_areas, outbox, schema
 from geoinfra.storage.organisations import AreaState, InterestArea, area_polygons, get_organisation
 from geoinfra.storage.records import Transaction, now, timestamp
@@ -578,8 +578,8 @@ def package_rows(store: Store, access: Access) -> list[PackageRow]:
         .limit(MOST_LISTED)
     )
     with store.read() as connection:
-        numbers = connection.scalars(query).all()
-    return [package_row(store, access, number) for number in numbers]
+        found = load_enquiries(connection, connection.scalars(query).all())
+    return _package_rows(store, together(store, found))
 
 
 def package_row(store: Store, access: Access, number: str) -> PackageRow:
@@ -592,16 +592,24 @@ def package_row(store: Store, access: Access, number: str) -> PackageRow:
     Refusal
         ``16-400``: there is no such enquiry of his.
     """
-    filed = _filed(store, access, number)
+    (row,) = _package_rows(store, [_filed(store, access, number)])
+    return row
+
+
+def _package_rows(store: Store, enquiries: Sequence[Enquiry]) -> list[PackageRow]:
     packages = schema.packages.c
-    created = acknowledged = None
-    if filed.package:
-        this = packages.enquiry == filed.number, packages.sequence == filed.package.sequence
+    newest = [(filed.number, filed.package.sequence) for filed in enquiries if filed.package]
+    query = sa.select(packages.enquiry, packages.created_at, packages.acknowledged_at).where(
+        sa.tuple_(packages.enquiry, packages.sequence).in_(newest)
+    )
+    moments: dict[str, sa.Row[Any]] = {}
+    if newest:
         with store.read() as connection:
-            row = connection.execute(
-                sa.select(packages.created_at, packages.acknowledged_at).where(*this)
-            ).one()
-        created, acknowledged = row.created_at, row.acknowledged_at
+            moments = {row.enquiry: row for row in connection.execute(query)}
+    return [_package_row(store, filed, moments.get(filed.number)) for filed in enquiries]
+
+
+def _package_row(store: Store, filed: Enquiry, moments: sa.Row[Any] | None) -> PackageRow:
     status = package_status(
         [answer.status for answer in filed.answers],
         packaged=filed.package is not None,
@@ -611,6 +619,7 @@ def package_row(store: Store, access: Access, number: str) -> PackageRow:
         now=datetime.now(UTC),
     )
     missing = tuple((one.owner_cvr, one.owner_name) for one in filed.answers if not one.status.final)
+    created, acknowledged = (moments.created_at, moments.acknowledged_at) if moments else (None, None)
     return PackageRow(filed, status, created, acknowledged, missing)
 
 

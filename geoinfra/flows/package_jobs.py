@@ -7,8 +7,9 @@ read too early, and one more follows. The parts of a project share their package
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 import sqlalchemy as sa
 
@@ -23,12 +24,15 @@ __all__ = [
     "has_its_turn",
     "lock_enquiry",
     "newest_job",
+    "newest_jobs",
     "package_number",
     "waiting_for_package",
 ]
 
 BUILD_PACKAGE = "build-package"
 _ENDED_BADLY = ("failed", "cancelled")
+_LOOK_AHEAD = 3
+"""Jobs after the newest package that are looked for at once; more are rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +75,40 @@ def package_number(connection: sa.Connection, number: str) -> str:
 
 def newest_job(connection: sa.Connection, number: str) -> PackageJob | None:
     """Return the newest job of an enquiry's packages, or ``None`` where none was ever asked for."""
-    made, table = schema.packages, schema.jobs
+    made = schema.packages.c
     number = package_number(connection, number)
-    sequence = connection.scalar(sa.select(sa.func.max(made.c.sequence)).where(made.c.enquiry == number)) or 0
-    state = "done" if sequence else None
-    while following := connection.scalar(
-        sa.select(table.c.state).where(table.c.key == _key(number, sequence + 1))
-    ):
-        sequence, state = sequence + 1, following
-    return PackageJob(sequence, state) if state else None
+    sequence = connection.scalar(sa.select(sa.func.max(made.sequence)).where(made.enquiry == number)) or 0
+    return newest_jobs(connection, {number: sequence}).get(number)
+
+
+def newest_jobs(connection: sa.Connection, packages: Mapping[str, int]) -> dict[str, PackageJob]:
+    """Return the newest jobs of many enquiries by number; none for one whose package was never asked for.
+
+    Parameters
+    ----------
+    packages
+        The sequence number of each one's newest package, 0 where there is none.
+    """
+    table = schema.jobs.c
+    newest = {number: PackageJob(sequence, "done") for number, sequence in packages.items() if sequence}
+    looked_at = dict(packages)
+    while looked_at:
+        steps = range(1, _LOOK_AHEAD + 1)
+        keys = [_key(number, last + step) for number, last in looked_at.items() for step in steps]
+        found = connection.execute(sa.select(table.key, table.state).where(table.key.in_(keys)))
+        states = {row.key: row.state for row in found}
+        further = {}
+        for number, last in looked_at.items():
+            following = takewhile(
+                lambda one: one.state,
+                (PackageJob(last + step, states.get(_key(number, last + step), "")) for step in steps),
+            )
+            for job in following:
+                newest[number] = job
+                if job.sequence == last + _LOOK_AHEAD:
+                    further[number] = job.sequence
+        looked_at = further
+    return newest
 
 
 def waiting_for_package(store: Store, numbers: Collection[str]) -> set[str]:

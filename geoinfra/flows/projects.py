@@ -7,21 +7,23 @@ gets one package that holds each line once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import shapely
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import NotFound
 from geoinfra.flows.enquiries import Answer, Enquiry, Project, enquiry, list_enquiries
+from geoinfra.flows.enquiry_records import load_enquiries
 from geoinfra.storage import Store
 from geoinfra.tables import FeatureQuery
 from geoinfra.utilities.areas import joined
 from geoinfra.utilities.enquiry import AnswerStatus
 
-__all__ = ["list_projects", "project", "whole"]
+__all__ = ["list_projects", "project", "together", "whole"]
 
 
 def project(store: Store, access: Access, number: str) -> Enquiry:
@@ -37,17 +39,41 @@ def project(store: Store, access: Access, number: str) -> Enquiry:
 
 
 def list_projects(
-    store: Store, access: Access, *, limit: int = 100, status: AnswerStatus | None = None
+    store: Store,
+    access: Access,
+    *,
+    limit: int = 100,
+    status: AnswerStatus | None = None,
+    after: str | None = None,
 ) -> list[Enquiry]:
     """Return the enquiries that `access` may see, newest first; a project is one for him who filed it.
 
+    It asks the records the same few questions for any number of enquiries and owners. What an owner's lines
+    in several parts come to is not counted here: his ``features`` are ``None``.
+
     Parameters
     ----------
-    status
+    status, after
         As for :func:`~geoinfra.flows.enquiries.list_enquiries`; of a project any part counts.
     """
-    found = list_enquiries(store, access, limit=limit, status=status, projects=True)
-    return [one if one.project is None else whole(store, access, one.number) for one in found]
+    found = list_enquiries(store, access, limit=limit, status=status, projects=True, after=after)
+    return together(store, found)
+
+
+def together(store: Store, found: Sequence[Enquiry]) -> list[Enquiry]:
+    """Return enquiries of which each first part of a project stands for all its parts, without counting.
+
+    The caller has checked the right to see the projects as one.
+    """
+    numbers = [number for one in found if one.project for number in one.project.numbers]
+    if not numbers:
+        return list(found)
+    with store.read() as connection:
+        parts = {part.number: part for part in load_enquiries(connection, numbers)}
+    return [
+        one if one.project is None else _whole([parts[number] for number in one.project.numbers], _uncounted)
+        for one in found
+    ]
 
 
 def whole(store: Store, access: Access, number: str) -> Enquiry:
@@ -67,32 +93,38 @@ def whole(store: Store, access: Access, number: str) -> Enquiry:
         raise NotFound("There is no such enquiry.", hint="Check the number, and whose token you use.")
     if first.project is None:
         return first
-    numbers = first.project.numbers
-    parts = tuple(enquiry(store, access, one) for one in numbers)
-    polygon = joined([part.request.polygon for part in parts])
-    first = parts[0]
+    with store.read() as connection:
+        parts = load_enquiries(connection, first.project.numbers)
+    return _whole(parts, partial(_features, store))
+
+
+type _Counting = Callable[[Sequence[Answer], Sequence[str], shapely.Polygon], int | None]
+
+
+def _whole(parts: Sequence[Enquiry], counting: _Counting) -> Enquiry:
+    first, polygon = parts[0], joined([part.request.polygon for part in parts])
     return replace(
         first,
         request=replace(first.request, polygon=polygon),
-        answers=_merged(store, parts, polygon),
+        answers=_merged(parts, polygon, counting),
         fee_dkk=sum((part.fee_dkk or Decimal(0) for part in parts), Decimal(0)),
-        project=Project(first.number, 0, numbers),
-        parts=parts,
+        project=Project(first.number, 0, tuple(part.number for part in parts)),
+        parts=tuple(parts),
     )
 
 
-def _merged(store: Store, parts: Sequence[Enquiry], polygon: shapely.Polygon) -> tuple[Answer, ...]:
+def _merged(parts: Sequence[Enquiry], polygon: shapely.Polygon, counting: _Counting) -> tuple[Answer, ...]:
     by_owner: dict[str, list[Answer]] = defaultdict(list)
     for part in parts:
         for answer in part.answers:
             by_owner[answer.owner_cvr].append(answer)
     return tuple(
-        given[0] if len(given) == 1 else _one_answer(store, given, polygon)
+        given[0] if len(given) == 1 else _one_answer(given, polygon, counting)
         for _, given in sorted(by_owner.items())
     )
 
 
-def _one_answer(store: Store, given: Sequence[Answer], polygon: shapely.Polygon) -> Answer:
+def _one_answer(given: Sequence[Answer], polygon: shapely.Polygon, counting: _Counting) -> Answer:
     """Return what an owner's answers to several parts come to."""
     worst = max(given, key=lambda answer: (answer.status.weight, answer.is_open))
     ends = [answer.valid_to for answer in given if answer.valid_to]
@@ -102,7 +134,7 @@ def _one_answer(store: Store, given: Sequence[Answer], polygon: shapely.Polygon)
         worst,
         interest_areas=tuple(sorted({number for answer in given for number in answer.interest_areas})),
         delivery_id=deliveries[-1] if deliveries else None,
-        features=_features(store, given, deliveries, polygon),
+        features=counting(given, deliveries, polygon),
         valid_to=min(ends) if ends else None,
         answered_at=max(answered) if answered and not worst.is_open else worst.answered_at,
         version=sum(answer.version for answer in given) - len(given) + 1,
@@ -118,3 +150,7 @@ def _features(
         return store.delivery(deliveries[0]).count(FeatureQuery(polygon=shapely.to_wkb(polygon)))
     counts = [answer.features for answer in given if answer.features is not None]
     return sum(counts) if counts else None
+
+
+def _uncounted(_given: Sequence[Answer], _deliveries: Sequence[str], _polygon: shapely.Polygon) -> None:
+    return None

@@ -24,6 +24,7 @@ from geoinfra.flows.enquiries import (
     PackageState,
     enquiry,
     file_enquiry,
+    list_cursor,
     resend_enquiry,
 )
 from geoinfra.flows.enquiry_preview import preview_enquiry
@@ -161,15 +162,20 @@ def get_enquiries(
     access: AccessOf,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     status: Annotated[AnswerStatus | None, Query(description="Only those with an answer so.")] = None,
+    cursor: Annotated[str | None, Query(max_length=60, description="`next` of the page before.")] = None,
 ) -> Response:
     """Newest first: an excavator sees his own, an owner those that concern him, an administrator all.
 
     With `status=waiting` an owner gets the enquiries that he must still answer, the oldest first. A project
-    is one for him who filed it; an owner sees the parts that concern him.
+    is one for him who filed it; an owner sees the parts that concern him. Of a project, the `features` of an
+    owner of several parts are null here, and counted when it is read alone. `next` is the `cursor` of the
+    next page, null on the last one.
     """
     access.require(Role.EXCAVATOR, Role.OWNER, Role.ADMIN)
-    found = list_projects(store, access, limit=limit, status=status)
-    return PrivateJson({"items": [item.to_json() for item in found]})
+    found = list_projects(store, access, limit=limit + 1, status=status, after=cursor)
+    page = found[:limit]
+    following = list_cursor(page[-1]) if len(found) > limit else None
+    return PrivateJson({"items": [item.to_json() for item in page], "next": following})
 
 
 @router.get("/api/late-answers", tags=["Dig enquiries"], summary="List the answers that are overdue")

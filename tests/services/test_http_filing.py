@@ -203,6 +203,11 @@ def test_a_project_is_one_for_its_filer_and_parts_for_an_owner(
     listed = [item["number"] for item in done(digger.get("/api/enquiries"))["items"]]
     assert first in listed
     assert second not in listed
+    page = done(digger.get("/api/enquiries", params={"limit": 1}))
+    others = done(digger.get("/api/enquiries", params={"cursor": page["next"], "limit": 500}))
+    assert [item["number"] for item in page["items"] + others["items"]] == listed
+    assert others["next"] is None
+    assert digger.get("/api/enquiries", params={"cursor": "x"}).status_code == 400
     waiting = done(clients["waited"].get("/api/enquiries", params={"status": "waiting"}))["items"]
     assert {first, second} <= {item["number"] for item in waiting}
     link = done(digger.post(f"/api/enquiries/{second}/package-link"))
