@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from starlette.requests import Request
 
 from geoinfra.access import Access, Role
@@ -157,15 +158,19 @@ class Security:
 
 
 def _signing_key(store: Store) -> bytes:
-    """Return the installation's key, made once and kept in the records."""
+    """Return the installation's key, made once and kept in the records; of two makers the first counts."""
     table = schema.secrets
     wanted = sa.select(table.c.value).where(table.c.name == "signing-key")
+    with store.read() as connection:
+        key = connection.scalar(wanted)
+    if key is not None:
+        return bytes(key)
+    dialect = sqlite if store.records.is_sqlite else postgresql
+    made = dialect.insert(table).values(name="signing-key", value=secrets.token_bytes(32))
     with store.begin() as tx:
-        key = tx.connection.scalar(wanted)
-        if key is None:
-            key = secrets.token_bytes(32)
-            tx.execute(sa.insert(table).values(name="signing-key", value=key))
-            tx.commit()
+        tx.execute(made.on_conflict_do_nothing())
+        key = tx.connection.execute(wanted).scalar_one()
+        tx.commit()
     return bytes(key)
 
 

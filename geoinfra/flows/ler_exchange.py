@@ -602,14 +602,14 @@ def _package_rows(store: Store, enquiries: Sequence[Enquiry]) -> list[PackageRow
     query = sa.select(packages.enquiry, packages.created_at, packages.acknowledged_at).where(
         sa.tuple_(packages.enquiry, packages.sequence).in_(newest)
     )
-    moments: dict[str, sa.Row[Any]] = {}
+    moments: dict[str, sa.Row[Any, Any, Any]] = {}
     if newest:
         with store.read() as connection:
             moments = {row.enquiry: row for row in connection.execute(query)}
     return [_package_row(store, filed, moments.get(filed.number)) for filed in enquiries]
 
 
-def _package_row(store: Store, filed: Enquiry, moments: sa.Row[Any] | None) -> PackageRow:
+def _package_row(store: Store, filed: Enquiry, moments: sa.Row[Any, Any, Any] | None) -> PackageRow:
     status = package_status(
         [answer.status for answer in filed.answers],
         packaged=filed.package is not None,
