@@ -42,6 +42,7 @@ from geoinfra.utilities.legal_clock import DENMARK, ClockStatus
 __all__ = [
     "AREA_ANSWERS",
     "DIG",
+    "PACKAGES",
     "SURROUNDINGS",
     "UTILITY_DATASET",
     "Answer",
@@ -61,6 +62,8 @@ __all__ = [
 
 UTILITY_DATASET = "utility-features"
 DIG, SURROUNDINGS = "dig", "surroundings"
+PACKAGES = "packages"
+"""Folder of the packages; then the enquiry."""
 AREA_ANSWERS = "area-answers"
 """Folder of the answers that came for one interest area each; then the enquiry, the owner, the area."""
 _AT_ONCE: Final = 500

@@ -18,7 +18,7 @@ from typing import Any
 import shapely
 import sqlalchemy as sa
 
-from geoinfra.flows.enquiry_records import AREA_ANSWERS, load_enquiry, request_row
+from geoinfra.flows.enquiry_records import AREA_ANSWERS, PACKAGES, load_enquiry, request_row
 from geoinfra.flows.nightly import FORGET_ENQUIRIES, NIGHT_WATCH, wait_for_night
 from geoinfra.flows.package_jobs import lock_enquiry
 from geoinfra.storage import Store, schema
@@ -123,7 +123,8 @@ def _forget(store: Store, number: str, request: EnquiryRequest, *, erase: bool) 
         blobs = connection.scalars(sa.select(made.c.blob).where(made.c.enquiry == number)).all()
     for blob in blobs:
         store.blobs.delete(blob)
-    store.blobs.delete_folder(f"{AREA_ANSWERS}/{number.lower()}")
+    for folder in (PACKAGES, AREA_ANSWERS):
+        store.blobs.delete_folder(f"{folder}/{number.lower()}")
     values = {**request_row(anonymised(request)), "request_key": None}
     if erase:
         values |= {"polygon": _NOWHERE, "area_m2": request.area_m2, "erased_at": now()}

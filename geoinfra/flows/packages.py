@@ -18,16 +18,16 @@ from geoinfra.errors import NotFound
 from geoinfra.flows import attachments, package_files, signing
 from geoinfra.flows.differences import manifest_differences, package_manifest
 from geoinfra.flows.enquiries import Answer, Enquiry
-from geoinfra.flows.enquiry_records import UTILITY_DATASET, ler_request
+from geoinfra.flows.enquiry_records import PACKAGES, UTILITY_DATASET, ler_request
 from geoinfra.flows.package_jobs import has_its_turn
 from geoinfra.flows.package_manifest import Known, contact_of, known, manifest_of, page_facts
 from geoinfra.flows.plans import stored_background
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.blobs import Blob
-from geoinfra.storage.jobs import JobContext, NotYet
+from geoinfra.storage.jobs import JobContext, LeaseLost, NotYet
 from geoinfra.storage.organisations import area_polygons
-from geoinfra.storage.records import now
+from geoinfra.storage.records import Transaction, new_id, now
 from geoinfra.tables import FeatureBatch, FeatureQuery
 from geoinfra.utilities.dangers import dangers
 from geoinfra.utilities.differences import Differences
@@ -46,8 +46,9 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
     """Write the package of ``payload["number"]`` and record it together with the job's end.
 
     The rows come through the grants of the enquiry: what no owner answered cannot be in it. Of a project it
-    is one package, in which a line that crosses from part to part is once. Running it again after a crash
-    writes the same blob name anew; the record appears once. Packages of one enquiry follow each other.
+    is one package, in which a line that crosses from part to part is once. Each attempt has a file of its
+    own, of which the record names one: a worker that has lost its job to another changes nothing. Packages
+    of one enquiry follow each other.
     """
     number, sequence = context.payload["number"], context.payload["sequence"]
     with store.read() as connection:
@@ -55,11 +56,29 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
             raise NotYet
     filed, rows = _answers_and_rows(store, context, number)
     key = signing.signing_key(store)
-    name = f"packages/{number.lower()}/{sequence}.zip"
+    name = f"{_folder(number)}/{sequence}-{new_id()}.zip"
     with store.blobs.writing(name) as path:
         manifest = _write_zip(store, path, filed, sequence, rows, key, context.progress)
-    blob = store.blobs.stat(name)
+    try:
+        _record(store, context, store.blobs.stat(name), manifest, key)
+    except LeaseLost:
+        store.blobs.delete(name)
+        raise
+    return None
+
+
+def _folder(number: str) -> str:
+    return f"{PACKAGES}/{number.lower()}"
+
+
+def _record(
+    store: Store, context: JobContext, blob: Blob, manifest: Mapping[str, Any], key: SigningKey
+) -> None:
+    """Record a package together with the end of its job."""
+    number, sequence = context.payload["number"], context.payload["sequence"]
+    told = {"number": number, "sequence": sequence}
     with store.begin() as tx:
+        context.finish(tx, {**told, "features": manifest["features"], **_described(blob)})
         tx.execute(
             sa.insert(schema.packages).values(
                 enquiry=number,
@@ -74,16 +93,18 @@ def build_package(store: Store, context: JobContext) -> Mapping[str, Any] | None
                 key_id=key.key_id,
             )
         )
-        outbox.emit(tx, "package.ready", number, {"number": number, "sequence": sequence})
-        result = {
-            "number": number,
-            "sequence": sequence,
-            "features": manifest["features"],
-            **_described(blob),
-        }
-        context.finish(tx, result)
+        outbox.emit(tx, "package.ready", number, told)
+        _sweep(store, tx, number)
         tx.commit()
-    return None
+
+
+def _sweep(store: Store, tx: Transaction, number: str) -> None:
+    """Remove the files of attempts that were cut off: nobody but the caller makes one now."""
+    made = schema.packages.c
+    recorded = set(tx.connection.scalars(sa.select(made.blob).where(made.enquiry == number)))
+    for name in store.blobs.names(_folder(number)):
+        if name not in recorded:
+            store.blobs.delete(name)
 
 
 def _described(blob: Blob) -> dict[str, Any]:

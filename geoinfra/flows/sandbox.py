@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from geoinfra.access import Access, Role
 from geoinfra.errors import Conflict
-from geoinfra.flows.enquiry_records import AREA_ANSWERS
+from geoinfra.flows.enquiry_records import AREA_ANSWERS, PACKAGES
 from geoinfra.flows.nightly import NIGHTLY
 from geoinfra.storage import Store, outbox, schema
 from geoinfra.storage.records import Transaction
@@ -166,7 +166,7 @@ def reset(store: Store) -> dict[str, int]:
             lost[table.name] -= len(rows)
         store.audit.record(tx, "sandbox.reset", _OPERATOR, "store")
         tx.commit()
-    for folder in ("packages", AREA_ANSWERS):
+    for folder in (PACKAGES, AREA_ANSWERS):
         store.blobs.delete_folder(folder)
     store.sweep()
     return {name: count for name, count in lost.items() if count > 0}

@@ -142,6 +142,13 @@ class BlobStore:
         """Whether a blob of this name is stored."""
         return self._target(name).is_file()
 
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the blobs that lie in a folder itself, in order; none where there is none."""
+        target = self._target(folder)
+        if not target.is_dir():
+            return []
+        return sorted(f"{folder}/{path.name}" for path in target.iterdir() if path.is_file())
+
     def delete(self, name: str) -> None:
         """Remove a blob; nothing happens where there is none."""
         target = self._target(name)
