@@ -45,6 +45,7 @@ __all__ = [
     "Position",
     "Selection",
     "StagedDelivery",
+    "TileFrame",
     "ascending",
     "attach",
     "discard_attached",
@@ -136,6 +137,35 @@ class Selection:
         return self.part.whole and not narrowed
 
 
+@dataclass(frozen=True, slots=True)
+class TileFrame:
+    """What a vector tile is cut to.
+
+    Attributes
+    ----------
+    layer
+        Name of its one layer.
+    epsg
+        CRS of `bounds` and of the tile; x, east or longitude first.
+    bounds
+        West, south, east, north of the tile without its buffer.
+    extent, buffer
+        Units along a side, and units kept around the tile.
+    tolerance
+        Of the simplification, in units; 0 keeps every vertex.
+    most_features
+        Of more, the largest by extent stay.
+    """
+
+    layer: str
+    epsg: int
+    bounds: Bounds
+    extent: int
+    buffer: int
+    tolerance: float
+    most_features: int
+
+
 class DeliveryEngine(Protocol):
     """Keeps deliveries and reads rows of them; safe to share between threads."""
 
@@ -161,6 +191,12 @@ class DeliveryEngine(Protocol):
 
     def extent(self, selection: Selection) -> Bounds | None:
         """Return the bounds of the selected rows."""
+
+    def tile(self, selections: Sequence[Selection], columns: Sequence[str], frame: TileFrame) -> bytes | None:
+        """Return a Mapbox vector tile of the selected rows, ``None`` where the engine cuts no tiles.
+
+        Identifiers are the first 52 bits of the SHA-256 of ``feature_id``, which is an attribute too.
+        """
 
     def sweep(self, named: Iterable[str]) -> list[str]:
         """Remove deliveries that are not named and whose writer is gone; return their ids.
@@ -473,6 +509,25 @@ class DatasetView:
             return None
         min_e, min_n, max_e, max_n = zip(*boxes, strict=True)
         return min(min_e), min(min_n), max(max_e), max(max_n)
+
+    def tile(self, query: FeatureQuery, frame: TileFrame) -> bytes | None:
+        """Return a Mapbox vector tile of the rows that the query matches; its limit bounds what is read.
+
+        Returns
+        -------
+        bytes or None
+            Empty where there is nothing; ``None`` where the engine cuts no tiles: read the rows instead.
+
+        Raises
+        ------
+        InvalidInput, InvalidFilter, InvalidGeometry
+            See :meth:`read`.
+        """
+        columns = self._checked(query)
+        if query.sort or query.offset or query.after is not None:
+            raise InvalidInput("A tile has no order and no pages.")
+        selections = list(self._selections(query, None))
+        return self._engine.tile(selections, columns, frame) if selections else b""
 
     def get(self, feature_id: str, columns: tuple[str, ...] | None = None) -> FeatureBatch:
         """Read one feature.

@@ -34,6 +34,7 @@ from geoinfra.storage.deliveries import (
     RowNumbers,
     Selection,
     StagedDelivery,
+    TileFrame,
     ascending,
     values_or_null,
 )
@@ -157,6 +158,9 @@ class GeoPackageEngine:
             if column is not None and column.type is ColumnType.BOOLEAN:
                 read[column.name] = [_BOOLEANS[value] for value in read[column.name]]
         return FeatureBatch(schema, ids, shapes, read, heights_m if with_heights else None, part.source)
+
+    def tile(self, selections: Sequence[Selection], columns: Sequence[str], frame: TileFrame) -> None:
+        """Cut no tile: SQLite knows no geometry; see the protocol."""
 
     def extent(self, selection: Selection) -> Bounds | None:
         """Return the bounds of rows; see the protocol."""

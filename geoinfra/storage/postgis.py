@@ -28,6 +28,7 @@ from geoinfra.storage.deliveries import (
     RowNumbers,
     Selection,
     StagedDelivery,
+    TileFrame,
     ascending,
     values_or_null,
 )
@@ -168,6 +169,29 @@ class PostgisEngine:
             row = connection.execute(f"SELECT {exact} FROM ({inner}) q", condition.parameters).fetchone()
         return None if row is None or row[0] is None else (row[0], row[1], row[2], row[3])
 
+    def tile(self, selections: Sequence[Selection], columns: Sequence[str], frame: TileFrame) -> bytes:
+        """Cut a tile; see the protocol."""
+        found = [_tile_rows(number, selection, columns) for number, selection in enumerate(selections)]
+        rows = " UNION ALL ".join(one.sql for one in found)
+        own = [parameter for one in found for parameter in one.parameters]
+        limit = selections[0].query.limit
+        cut, cutting = _tile_cut(frame)
+        listed = ", ".join(['"_geom"', '"_id"', *(f'"{name}"' for name in columns), "feature_id"])
+        for most in (None, frame.most_features):
+            order = '"_part", "_fid"' if most is None else '"_size" DESC NULLS LAST, "_part", "_fid"'
+            statement = (
+                f"WITH r AS ({rows} LIMIT %s), "
+                f"c AS (SELECT {cut}, r.* FROM r ORDER BY {order} LIMIT %s), "
+                f'd AS (SELECT {listed} FROM c ORDER BY "_part", "_fid") '
+                "SELECT ST_AsMVT(d, %s, %s, '_geom', '_id'), (SELECT count(*) FROM r) FROM d"
+            )
+            parameters = (*own, limit, *cutting, most, frame.layer, frame.extent)
+            with _told(), self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+                content, count = cursor.execute(statement, parameters).fetchone() or (b"", 0)
+            if count <= frame.most_features:
+                break
+        return bytes(content or b"")
+
     def sweep(self, named: Iterable[str]) -> list[str]:
         """Remove what crashes left; see the protocol."""
         with _told(), self._pool.connection() as connection:
@@ -289,6 +313,49 @@ def _condition(selection: Selection, sort: Sequence[tuple[str, bool]] = ()) -> C
     if selection.position is not None:
         conditions.append(after_condition(sort, selection.position.values, selection.position.row, *context))
     return Condition.join("AND", conditions)
+
+
+def _tile_rows(number: int, selection: Selection, columns: Sequence[str]) -> Condition:
+    """Return the statement of one part's rows with their attributes; NULL where the part lacks one."""
+    part = selection.part
+    condition = _condition(selection)
+    types = {column.name: _SQL_TYPES[column.type][0] for column in selection.schema.columns}
+    own = values_or_null(part, selection.schema, columns)
+    values = [
+        f'f."{column.name}"' if column else f'NULL::{types[name]} AS "{name}"'
+        for name, column in zip(columns, own, strict=True)
+    ]
+    identifier = "('x' || encode(substring(sha256(convert_to(f.feature_id, 'UTF8')) for 7), 'hex'))::bit(56)"
+    size = "sqrt((ST_XMax(f.geom) - ST_XMin(f.geom)) ^ 2 + (ST_YMax(f.geom) - ST_YMin(f.geom)) ^ 2)"
+    listed = ", ".join(
+        [
+            f'{number} AS "_part"',
+            'f.fid AS "_fid"',
+            'f.geom AS "_shape"',
+            f'{identifier}::bigint >> 4 AS "_id"',
+            f'{size} AS "_size"',
+            *values,
+            "f.feature_id",
+        ]
+    )
+    sql_text = f"SELECT {listed} FROM {_name(part.delivery_id)} f WHERE {condition.sql}"
+    return Condition(sql_text, condition.parameters)
+
+
+def _tile_cut(frame: TileFrame) -> tuple[str, tuple[Any, ...]]:
+    """Return the expression of a row's geometry in the tile, with its parameters.
+
+    SRIDs are integers: as texts they cost PostGIS a search for each row.
+    """
+    west, south, east, north = frame.bounds
+    moved = '"_shape"' if frame.epsg == STORAGE_EPSG else f'ST_Transform("_shape", {int(frame.epsg)})'
+    parameters: tuple[Any, ...] = ()
+    if frame.tolerance:
+        moved = f"ST_Simplify({moved}, %s)"
+        parameters = (frame.tolerance * (east - west) / frame.extent,)
+    box = f"ST_MakeEnvelope(%s, %s, %s, %s, {int(frame.epsg)})"
+    expression = f'ST_AsMVTGeom({moved}, {box}, %s, %s, true) AS "_geom"'
+    return expression, (*parameters, west, south, east, north, frame.extent, frame.buffer)
 
 
 def _window(box: Bounds) -> Condition:

@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-__all__ = ["BUFFER", "EXTENT", "encode_layer", "numeric_id", "tile_bounds", "to_tile_units"]
+__all__ = ["BUFFER", "EXTENT", "cut", "encode_layer", "numeric_id", "tile_bounds", "to_tile_units"]
 
 EXTENT = 4096
 BUFFER = 64
@@ -25,11 +25,6 @@ WEB_MERCATOR_HALF_M = 20037508.342789244
 """Half the side of the WebMercatorQuad square, EPSG:3857 metres."""
 
 _MOVE_TO, _LINE_TO, _CLOSE_PATH = 1, 2, 7
-_TYPE_THEN_GEOMETRY = (
-    b"\x18\x01\x22",
-    b"\x18\x02\x22",
-    b"\x18\x03\x22",
-)  # by dimension: POINT, LINE, POLYGON
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
@@ -52,8 +47,11 @@ def to_tile_units(easting: Floats, northing: Floats, z: int, x: int, y: int) -> 
 
 
 def numeric_id(feature_id: str) -> int:
-    """Return a stable 52-bit number for a text identifier (tiles have numeric ids, exact in JavaScript)."""
-    return int.from_bytes(hashlib.blake2b(feature_id.encode(), digest_size=7).digest()) >> 4
+    """Return a stable 52-bit number for a text identifier (tiles have numeric ids, exact in JavaScript).
+
+    It is the beginning of the SHA-256, so that a database can make it too.
+    """
+    return int.from_bytes(hashlib.sha256(feature_id.encode()).digest()[:7]) >> 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,35 +107,18 @@ def encode_layer(
     clipped = _clipped(geometries, buffer)
     if tolerance > 0:
         clipped = shapely.simplify(clipped, tolerance, preserve_topology=False)
-    dimension, encoded = _encode_geometries(clipped, len(geometries))
-    rows = [row for row, commands in enumerate(encoded) if commands]
-    if not rows:
+    shapes = _encode_geometries(clipped)
+    rows = shapes.rows
+    if not len(rows):
         return b""
-    tags, keys, values = _encode_columns(columns, rows)
-    numbers, starts = _varints(np.array([numeric_id(feature_ids[row]) for row in rows], np.int64))
-    packed, cuts = numbers.tobytes(), [*starts.tolist(), len(numbers)]
-    features: list[bytes] = []
-    for place, (row, tag) in enumerate(zip(rows, tags, strict=True)):
-        commands = encoded[row]
-        body = b"".join(
-            (
-                b"\x08",
-                packed[cuts[place] : cuts[place + 1]],
-                b"\x12",
-                _varint(len(tag)),
-                tag,
-                _TYPE_THEN_GEOMETRY[dimension[row]],
-                _varint(len(commands)),
-                commands,
-            )
-        )
-        features += (b"\x12", _varint(len(body)), body)
+    tags, keys, values = _encode_columns(columns, rows, len(geometries))
+    numbers = [numeric_id(feature_ids[row]) for row in rows.tolist()]
     layer = b"".join(
         [
             _message(1, name.encode()),
-            *features,
+            _encode_features(np.array(numbers, np.int64), tags, shapes),
             *(_message(3, key.encode()) for key in keys),
-            *(_message(4, value) for value in values),
+            *values,
             b"\x28" + _varint(EXTENT),
             b"\x78\x02",
         ]
@@ -145,40 +126,134 @@ def encode_layer(
     return _message(3, layer)
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Numbers of each feature in turn; `counts` says how many each has."""
+
+    words: Integers
+    counts: Integers
+
+    def sizes(self) -> Integers:
+        """Return how many bytes the numbers of each feature take."""
+        total = np.append(0, np.cumsum(_widths(self.words)))
+        ends = np.cumsum(self.counts)
+        sizes: Integers = total[ends] - total[ends - self.counts]
+        return sizes
+
+    def places(self, begins: Integers) -> Integers:
+        """Return where each number goes when those of a feature stand from `begins` on."""
+        starts = np.cumsum(self.counts) - self.counts
+        places: Integers = np.arange(len(self.words)) + np.repeat(begins - starts, self.counts)
+        return places
+
+    def take(self, order: Integers) -> _Words:
+        """Return the features in another order."""
+        starts = np.cumsum(self.counts) - self.counts
+        counts = self.counts[order]
+        source = np.arange(len(self.words)) + np.repeat(starts[order] - (np.cumsum(counts) - counts), counts)
+        return _Words(self.words[source], counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shapes:
+    """Commands of the features that have any: their row, dimension (0, 1, 2) and command words."""
+
+    rows: Integers
+    dimension: Integers
+    commands: _Words
+
+
+def _encode_features(numbers: Integers, tags: _Words, shapes: _Shapes) -> bytes:
+    """Return the feature messages. All that stands in them is a varint, so they are made as one array."""
+    commands = shapes.commands
+    tag_bytes, command_bytes = tags.sizes(), commands.sizes()
+    body = 5 + _widths(numbers) + _widths(tag_bytes) + tag_bytes + _widths(command_bytes) + command_bytes
+    lengths = 10 + tags.counts + commands.counts
+    begins = np.cumsum(lengths) - lengths
+    words = np.empty(int(lengths.sum()), np.int64)
+    after = begins + 6 + tags.counts
+    for places, value in (
+        (begins, 0x12),
+        (begins + 1, body),
+        (begins + 2, 0x08),
+        (begins + 3, numbers),
+        (begins + 4, 0x12),
+        (begins + 5, tag_bytes),
+        (tags.places(begins + 6), tags.words),
+        (after, 0x18),
+        (after + 1, shapes.dimension + 1),
+        (after + 2, 0x22),
+        (after + 3, command_bytes),
+        (commands.places(after + 4), commands.words),
+    ):
+        words[places] = value
+    return _varints(words)
+
+
 def _clipped(geometries: NDArray[Any], buffer: int) -> NDArray[Any]:
-    """Cut geometries to the tile and its buffer.
+    """Cut to the tile and its buffer what reaches beyond."""
+    low, high = -buffer, EXTENT + buffer
+    return cut(geometries, (low, low, high, high))
+
+
+def cut(geometries: NDArray[Any], box: tuple[float, float, float, float]) -> NDArray[Any]:
+    """Return geometries without what lies outside a rectangle; those inside are left as they are.
 
     ``clip_by_rect`` is fast, and may fill the whole rectangle where rings of a polygon cross, as they do by a
     hair when long shared edges are reprojected vertex by vertex. Such polygons are mended and truly cut.
     """
-    low, high = -buffer, EXTENT + buffer
-    clipped: NDArray[Any] = np.atleast_1d(shapely.clip_by_rect(geometries, low, low, high, high))
-    crossed = (shapely.get_dimensions(geometries) == 2) & ~shapely.is_valid(geometries)
+    bounds = np.atleast_2d(shapely.bounds(geometries))
+    inside = (bounds[:, :2] >= box[:2]).all(axis=1) & (bounds[:, 2:] <= box[2:]).all(axis=1)
+    if inside.all():
+        return geometries
+    made: NDArray[Any] = np.array(geometries, dtype=object)
+    crossing = np.flatnonzero(~inside)
+    reaching = made[crossing]
+    found = np.atleast_1d(shapely.clip_by_rect(reaching, *box))
+    crossed = (shapely.get_dimensions(reaching) == 2) & ~shapely.is_empty(found) & ~shapely.is_valid(reaching)
     if np.any(crossed):
-        mended = shapely.make_valid(np.asarray(geometries)[crossed], method="structure", keep_collapsed=False)
-        clipped[crossed] = shapely.intersection(mended, shapely.box(low, low, high, high))
-    return clipped
+        mended = shapely.make_valid(reaching[crossed], method="structure", keep_collapsed=False)
+        found[crossed] = shapely.intersection(mended, shapely.box(*box))
+    made[crossing] = found
+    return made
 
 
-def _encode_geometries(geometries: Geometries, count: int) -> tuple[Integers, list[bytes]]:
-    """Return the dimension (0, 1, 2) and the packed commands of each geometry; empty bytes where none."""
-    parts, owner = shapely.get_parts(geometries, return_index=True)
-    parts, inner = shapely.get_parts(parts, return_index=True)  # a collection of multi-geometries
-    owner = owner[inner]
-    dimensions = shapely.get_dimensions(parts)
-    dimension = np.full(count, -1, np.int64)
+def _encode_geometries(geometries: Geometries) -> _Shapes:
+    """Return the commands of each geometry that has any; of mixtures the highest dimension stays."""
+    parts, owner = _simple_parts(geometries)
+    dimensions = shapely.get_dimensions(parts).astype(np.int64)
+    dimension = np.full(len(geometries), -1, np.int64)
     np.maximum.at(dimension, owner, dimensions)
-    encoded = [b""] * count
+    rows, words, counts = [], [], []
     for wanted in (0, 1, 2):
         chosen = (dimensions == wanted) & (dimension[owner] == wanted) & ~shapely.is_empty(parts)
         if not chosen.any():
             continue
-        paths = _PATHS_OF[wanted](parts[chosen], owner[chosen].astype(np.int64))
+        paths = _PATHS_OF[wanted](parts[chosen], owner[chosen])
         if len(paths.feature) == 0:
             continue
-        for row, commands in _pack(paths, wanted):
-            encoded[row] = commands
-    return dimension, encoded
+        row, packed = _commands(paths, wanted)
+        rows.append(row)
+        words.append(packed.words)
+        counts.append(packed.counts)
+    if not rows:
+        nothing = np.zeros(0, np.int64)
+        return _Shapes(nothing, nothing, _Words(nothing, nothing))
+    row = np.concatenate(rows)
+    commands = _Words(np.concatenate(words), np.concatenate(counts))
+    if len(rows) > 1:
+        order = np.argsort(row, kind="stable")
+        row, commands = row[order], commands.take(order)
+    return _Shapes(row, dimension[row], commands)
+
+
+def _simple_parts(geometries: Geometries) -> tuple[Geometries, Integers]:
+    """Return points, lines and polygons, and the row of each."""
+    parts, owner = geometries, np.arange(len(geometries))
+    while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
+        parts, index = shapely.get_parts(parts, return_index=True)
+        owner = owner[index]
+    return parts, owner
 
 
 def _rounded(geometries: Geometries) -> tuple[Integers, Integers]:
@@ -257,13 +332,13 @@ def _reversed(paths: _Paths, turn: NDArray[np.bool_]) -> _Paths:
     return _Paths(paths.xy[np.where(turn[paths.path], mirrored, rows)], paths.path, paths.feature)
 
 
-def _pack(paths: _Paths, dimension: int) -> list[tuple[int, bytes]]:
-    """Return ``(feature, packed commands)`` for each feature of the paths."""
+def _commands(paths: _Paths, dimension: int) -> tuple[Integers, _Words]:
+    """Return the features of the paths and their command words."""
     sizes = paths.sizes
     starts = np.cumsum(sizes) - sizes
-    feature_starts = np.append(True, np.diff(paths.feature) != 0)
+    is_first = np.append(True, np.diff(paths.feature) != 0)
     steps = np.diff(paths.xy, axis=0, prepend=np.zeros((1, 2), np.int64))
-    fresh = starts[feature_starts]
+    fresh = starts[is_first]
     steps[fresh] = paths.xy[fresh]  # the pen starts each feature at 0, 0
     zigzag = (steps << 1) ^ (steps >> 63)
 
@@ -281,51 +356,65 @@ def _pack(paths: _Paths, dimension: int) -> list[tuple[int, bytes]]:
         words[offsets + 3] = _LINE_TO | ((sizes - 1) << 3)
     if dimension == 2:
         words[offsets + lengths - 1] = _CLOSE_PATH | (1 << 3)
-    packed, bounds = _varints(words)
-    cuts = np.append(bounds[offsets[feature_starts]], len(packed))
-    data = packed.tobytes()
-    return [
-        (int(row), data[begin:end])
-        for row, begin, end in zip(paths.feature[feature_starts], cuts[:-1], cuts[1:], strict=True)
-    ]
+    counts = np.diff(np.append(offsets[is_first], len(words)))
+    return paths.feature[is_first], _Words(words, counts)
 
 
-def _varints(words: Integers) -> tuple[NDArray[np.uint8], Integers]:
-    """Return the words as protobuf varints, and where each begins."""
-    width = np.ones(len(words), np.int64)
-    for bits in range(7, int(words.max()).bit_length(), 7):
-        width += words >= 1 << bits
-    starts = np.cumsum(width) - width
-    packed = np.empty(int(width.sum()), np.uint8)
-    for place in range(int(width.max())):
-        here = width > place
-        byte = (words[here] >> (7 * place)) & 0x7F
-        packed[starts[here] + place] = byte | np.where(width[here] > place + 1, 0x80, 0)
-    return packed, starts
+def _widths(words: Integers) -> Integers:
+    """Return how many bytes each number takes as a varint."""
+    widths = np.ones(len(words), np.int64)
+    for bits in range(7, int(words.max(initial=0)).bit_length(), 7):
+        widths += words >= 1 << bits
+    return widths
+
+
+def _varints(words: Integers) -> bytes:
+    """Return the numbers as protobuf varints."""
+    widths = _widths(words)
+    ends = np.cumsum(widths)
+    packed = np.empty(int(ends[-1]), np.uint8)
+    left, places = words, ends - widths
+    while True:
+        more = left >= 0x80
+        packed[places] = (left & 0x7F) | (more << 7)
+        if not more.any():
+            return packed.tobytes()
+        left, places = left[more] >> 7, places[more] + 1
 
 
 def _encode_columns(
-    columns: Mapping[str, Sequence[Any]], rows: Sequence[int]
-) -> tuple[list[bytes], list[str], list[bytes]]:
-    """Return the packed tags of each row, the keys and the encoded distinct values."""
+    columns: Mapping[str, Sequence[Any]], rows: Integers, count: int
+) -> tuple[_Words, list[str], list[bytes]]:
+    """Return the tags of each row (pairs of key and value), the keys and the encoded distinct values."""
     keys = list(columns)
     numbers: dict[bytes, int] = {}
-    pairs_of_rows: list[list[bytes]] = [[] for _ in rows]
-    for number, key in enumerate(keys):
-        prefix = _varint(number)
-        known: dict[Any, bytes] = {None: b""}
-        values = columns[key]
-        for pairs, row in zip(pairs_of_rows, rows, strict=True):
-            value = values[row]
-            pair = known.get(value)
-            if pair is None:
-                pair = b""
-                if value == value:  # NaN has no tag, like null
-                    encoded = _encode_value(value)
-                    pair = prefix + _varint(numbers.setdefault(encoded, len(numbers)))
-                known[value] = pair
-            pairs.append(pair)
-    return [b"".join(pairs) for pairs in pairs_of_rows], keys, list(numbers)
+    codes = np.empty((len(rows), len(keys)), np.int64)
+    chosen = None if len(rows) == count else rows.tolist()
+    for place, key in enumerate(keys):
+        values = columns[key] if chosen is None else [columns[key][row] for row in chosen]
+        known: dict[Any, int] = dict.fromkeys(values, -1)  # null has no tag, and neither has NaN
+        told = [value for value in known if value is not None and value == value]
+        for value, message in zip(told, _value_messages(told), strict=True):
+            known[value] = numbers.setdefault(message, len(numbers))
+        codes[:, place] = np.fromiter(map(known.__getitem__, values), np.int64, len(rows))
+    pairs = np.empty((len(rows), len(keys), 2), np.int64)
+    pairs[:, :, 0] = np.arange(len(keys))
+    pairs[:, :, 1] = codes
+    tagged = codes >= 0
+    return _Words(pairs[tagged].reshape(-1), 2 * tagged.sum(axis=1)), keys, list(numbers)
+
+
+def _value_messages(values: Sequence[Any]) -> list[bytes]:
+    """Return values as messages of a layer; those of one type, as in a column, at once."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        short = len(_TEXT_PREFIXES)
+        texts = [value.encode() for value in values]
+        return [(_TEXT_PREFIXES[n] if (n := len(t)) < short else _text_prefix(n)) + t for t in texts]
+    if kinds == {float}:
+        packed = np.array(values, "<f8").tobytes()
+        return [b"\x22\x09\x19" + packed[at : at + 8] for at in range(0, len(packed), 8)]
+    return [_message(4, _encode_value(value)) for value in values]
 
 
 def _encode_value(value: str | float | bool) -> bytes:
@@ -358,3 +447,12 @@ def _varint(number: int) -> bytes:
 def _message(field: int, content: bytes) -> bytes:
     """Return a length-delimited protobuf field."""
     return bytes((field << 3 | 2,)) + _varint(len(content)) + content
+
+
+def _text_prefix(size: int) -> bytes:
+    """Return what stands before a text of so many bytes in the list of values."""
+    inner = b"\x0a" + _varint(size)
+    return b"\x22" + _varint(len(inner) + size) + inner
+
+
+_TEXT_PREFIXES = [_text_prefix(size) for size in range(256)]

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 import services.errors
+import services.http
 import services.ogc
 import services.tiles
 from geoinfra.access import Access, Role, Visibility
@@ -179,9 +180,9 @@ def _grant(store: Store, delivery_id: str) -> None:
         tx.commit()
 
 
-def make_store(folder: Path) -> Store:
-    """Make the store; the caller closes it."""
-    store = open_store(folder)
+def make_store(folder: Path, url: str | None = None) -> Store:
+    """Make the store, in PostgreSQL where an address is given; the caller closes it."""
+    store = open_store(folder, url)
     _published(store, _buildings(), "town")
     _published(store, _streets(), "town")
     delivery = _published(store, _utilities(OWNER_A, 30), OWNER_A)
@@ -202,6 +203,7 @@ def make_app(store: Store, public_url: str) -> FastAPI:
     """Make an application with the OGC and tile faces only."""
     app = FastAPI()
     services.errors.install(app)
+    services.http.install(app, services.http.HttpRules())
     services.ogc.mount(app, store, public_url=public_url, access_of=access_of)
     services.tiles.mount(app, store, access_of=access_of)
     return app

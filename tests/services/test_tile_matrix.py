@@ -1,4 +1,4 @@
-"""Tile matrix sets against morecantile's register, and the Danish grid against the elevation model's files."""
+"""Tile matrix sets against morecantile's register, the Danish grid against the elevation model's files."""
 
 from __future__ import annotations
 
