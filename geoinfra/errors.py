@@ -9,6 +9,7 @@ findings are collected in a :class:`Report` and are never raised one by one.
     ├── InvalidInput            the caller sent something that cannot be used
     │   ├── InvalidGeometry     a polygon or line breaks a stated rule
     │   ├── InvalidFilter       a query expression or parameter cannot be understood
+    │   ├── FormatNotOffered    it exists, in none of the formats that the caller takes
     │   └── UnreadableFile      the bytes are not what they claim to be, or exceed a bound
     ├── DataRefused             data was read but its report holds errors; carries the report
     ├── NotFound                it does not exist, or the caller may not know that it does
@@ -17,7 +18,9 @@ findings are collected in a :class:`Report` and are never raised one by one.
     ├── Conflict                the state of the thing does not admit the step
     ├── Expired                 a link, token or enquiry was valid once
     ├── TooLarge                a bound on size or work would be passed
+    │   └── AddressTooLong      an address would pass its bound
     ├── TooManyRequests         too often, or too many at a time
+    ├── Overloaded              more work than can be done at a time, or in time
     ├── MissingResource         a PROJ grid, program or optional package is absent; names it and the remedy
     ├── StorageFull             the disk or the database can take no more
     └── StorageUnavailable      the store cannot be reached
@@ -31,10 +34,12 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 __all__ = [
+    "AddressTooLong",
     "Conflict",
     "DataRefused",
     "Expired",
     "Finding",
+    "FormatNotOffered",
     "GeoinfraError",
     "InvalidFilter",
     "InvalidGeometry",
@@ -43,6 +48,7 @@ __all__ = [
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
+    "Overloaded",
     "Report",
     "Severity",
     "StorageFull",
@@ -98,6 +104,13 @@ class InvalidFilter(InvalidInput):
     title = "The filter cannot be understood"
 
 
+class FormatNotOffered(InvalidInput):
+    """The thing exists, in none of the formats that the caller takes."""
+
+    code = "format-not-offered"
+    title = "No such format"
+
+
 class UnreadableFile(InvalidInput):
     """A file is not what it claims to be, or passes a safety bound."""
 
@@ -147,11 +160,25 @@ class TooLarge(GeoinfraError):
     title = "Too large"
 
 
+class AddressTooLong(TooLarge):
+    """An address with its parameters is longer than is read."""
+
+    code = "address-too-long"
+    title = "The address is too long"
+
+
 class TooManyRequests(GeoinfraError):
     """The caller asks too often, or has too many things open at a time."""
 
     code = "too-many-requests"
     title = "Too many requests"
+
+
+class Overloaded(GeoinfraError):
+    """More is asked for than can be done at a time, or it was not done in time; ask again later."""
+
+    code = "overloaded"
+    title = "Too busy"
 
 
 class MissingResource(GeoinfraError):

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import geoinfra
 import services.enquiries
 import services.errors
+import services.http
 import services.ler
 import services.ogc
 import services.tiles
@@ -87,6 +88,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     services.errors.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, upload_bytes=settings.max_upload_bytes)
     app.add_middleware(TextOnly)
+    services.http.install(app, services.http.HttpRules.of(settings))
     app.include_router(services.enquiries.router)
     app.include_router(services.enquiries.channels_router)
     app.include_router(services.enquiries.damages_router)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _NOTICE_THREADS = 2
+_HEADERS_BYTES = 32_768
 
 app.add_typer(owner_robot, name="owner-robot")
 app.add_typer(channel, name="channel")
@@ -64,6 +65,7 @@ def serve(context: typer.Context) -> None:
     import uvicorn
 
     from services.app import create_app
+    from services.connections import ConnectionRules, bounded_protocol
 
     settings = _settings(context.obj.data_dir)
     settings.require_free_port()
@@ -83,7 +85,11 @@ def serve(context: typer.Context) -> None:
         log_level=settings.log_level,
         access_log=settings.log_level == "debug",
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # services.http reads them
+        http=bounded_protocol(ConnectionRules.of(settings)),
+        ws="none",
+        limit_concurrency=settings.connections,
+        h11_max_incomplete_event_size=settings.max_address_bytes + _HEADERS_BYTES,
         timeout_graceful_shutdown=5,
     )
     server = Server(config)

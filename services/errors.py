@@ -24,6 +24,7 @@ STATUS: dict[type[errors.GeoinfraError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidGeometry: 400,
     errors.InvalidFilter: 400,
+    errors.FormatNotOffered: 406,
     errors.UnreadableFile: 400,
     errors.DataRefused: 422,
     errors.NotFound: 404,
@@ -32,7 +33,9 @@ STATUS: dict[type[errors.GeoinfraError], int] = {
     errors.Conflict: 409,
     errors.Expired: 410,
     errors.TooLarge: 413,
+    errors.AddressTooLong: 414,
     errors.TooManyRequests: 429,
+    errors.Overloaded: 503,
     errors.MissingResource: 503,
     errors.StorageFull: 507,
     errors.StorageUnavailable: 503,
@@ -116,9 +119,11 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
         code = {404: "not-found", 405: "invalid-input"}.get(error.status_code, "error")
         title = _TITLES.get(error.status_code, "The request failed")
-        return problem(
+        answer = problem(
             error.status_code, code, title, f"{request.method} {request.url.path} is not served here."
         )
+        answer.headers.update(error.headers or {})
+        return answer
 
     async def unexpected(request: Request, error: Exception) -> Response:
         reference = secrets.token_hex(6)

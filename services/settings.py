@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -19,6 +20,7 @@ from geoinfra.flows.technical_retention import LEAST_DAYS
 
 __all__ = ["Settings"]
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(?::\d{1,5})?")
 _PLACEHOLDER = "CHANGE-ME"  # as in docker/geoinfra.env.example
 
 
@@ -36,6 +38,39 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Address that clients use, without a slash at its end; http://host:port when empty."
     )
+    proxies: str = Field(
+        "", description="Addresses or networks of reverse proxies whose word about clients counts."
+    )
+    proxy_headers: Literal["x-forwarded", "forwarded"] = Field(
+        "x-forwarded", description="Which headers those proxies write; the others are ignored."
+    )
+    cors_origins: str = Field(
+        "", description="Origins of web pages that may use tokens; all others may read open data."
+    )
+    requests_per_s: float = Field(
+        300, ge=0, le=1_000_000, description="Requests a second of one client; 0 sets no bound."
+    )
+    requests_burst: int = Field(
+        1_500, ge=1, le=1_000_000, description="Requests that a client may send at once after a rest."
+    )
+    requests_at_once: int = Field(256, ge=1, le=100_000, description="Requests under way of all clients.")
+    requests_at_once_per_client: int = Field(
+        64, ge=1, le=100_000, description="Requests under way of one client."
+    )
+    answer_within_s: float = Field(
+        120, ge=1, le=3600, description="Until an answer must have begun, in seconds."
+    )
+    head_within_s: float = Field(
+        10, ge=0.1, le=300, description="Until the head of a request must be there, in seconds."
+    )
+    stall_s: float = Field(
+        30, ge=0.1, le=600, description="How long a client may send no body or take no answer, in seconds."
+    )
+    connections: int = Field(2_000, ge=10, le=1_000_000, description="Connections of all clients.")
+    connections_per_client: int = Field(
+        500, ge=1, le=1_000_000, description="Connections of one address that is no proxy."
+    )
+    max_address_bytes: int = Field(16_384, ge=1_000, le=65_536, description="Longest path with its query.")
     demo: bool = Field(
         False, description="Offers 'act as' one of the demo roles; set by the demo command alone."
     )
@@ -117,6 +152,33 @@ class Settings(BaseSettings):
         if any(network.prefixlen == 0 for network in networks):
             raise ValueError("GEOINFRA_LER_PROXIES must not trust everybody")
         return self
+
+    @model_validator(mode="after")
+    def _proxies_are_named(self) -> Self:
+        try:
+            networks = self.proxy_networks
+        except ValueError as error:
+            raise ValueError(f"GEOINFRA_PROXIES: {error}") from None
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("GEOINFRA_PROXIES must not trust everybody")
+        return self
+
+    @model_validator(mode="after")
+    def _origins_are_origins(self) -> Self:
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"GEOINFRA_CORS_ORIGINS: '{origin[:80]}' is no origin; write https://host")
+        return self
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of :attr:`proxies`."""
+        return tuple(ip_network(one.strip()) for one in self.proxies.split(",") if one.strip())
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins of :attr:`cors_origins`."""
+        return frozenset(one.strip() for one in self.cors_origins.split(",") if one.strip())
 
     @property
     def ler_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
