@@ -33,6 +33,7 @@ from geoinfra.sample.loading import load_town
 from geoinfra.storage import Store, deliveries, open_store, organisations, schema
 from geoinfra.storage.organisations import InterestArea
 from geoinfra.tables import FeatureBatch, FeatureQuery
+from geoinfra.utilities.enquiry import PACKAGE_FORMATS
 from geoinfra.utilities.model import UTILITY_FEATURES
 
 RUNS = 20
@@ -101,13 +102,15 @@ def quarter_square_kilometre(bounds: shapely.Geometry) -> shapely.Polygon:
     return shapely.box(centre.x - 249.9, centre.y - 249.9, centre.x + 249.9, centre.y + 249.9)
 
 
-def measure_dense(data: Path, area: shapely.Polygon, database_url: str | None = None) -> None:
+def measure_dense(
+    data: Path, area: shapely.Polygon, database_url: str | None = None, runs: int = RUNS
+) -> None:
     """Print the medians of POST to last byte by formats."""
     engine = "PostGIS" if database_url else "embedded"
     with serving(data, database_url) as client:
         plain = ["gml", "gpkg", "geojson"]
-        for formats in (["gml"], plain, [*plain, "html"], [*plain, "html", "dxf"]):
-            seconds, features = median(client, document(area, formats))
+        for formats in (["gml"], plain, [*plain, "html"], list(PACKAGE_FORMATS)):
+            seconds, features = median(client, document(area, formats), runs)
             what = f"{features:,} features, {'+'.join(formats)}"
             print(f"{engine}, dense, {area.area:,.0f} m2, {what}: {seconds:.3f} s")
 
