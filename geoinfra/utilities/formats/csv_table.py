@@ -21,13 +21,12 @@ import shapely
 from numpy.typing import NDArray
 
 from geoinfra.errors import Report, UnreadableFile
-from geoinfra.tables import BATCH_ROWS, ColumnType, FeatureBatch
-from geoinfra.utilities.formats.flat import composed, union_layout
+from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.formats.flat_read import TableReader
 from geoinfra.utilities.formats.ler_write import opened_for_writing
-from geoinfra.utilities.model import COORDINATE_DECIMALS
+from geoinfra.utilities.formats.table import Table, UtilityTable
 
-__all__ = ["read_csv", "write_csv"]
+__all__ = ["csv_pieces", "read_csv", "write_csv"]
 
 _GEOMETRY = "WKT"
 _SEPARATORS = (";", ",", "\t")
@@ -37,16 +36,18 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠
 
 
 def write_csv(
-    target: Path | BinaryIO, batches: Iterable[FeatureBatch], *, separator: Literal[";", ",", "\t"] = ","
+    target: Path | BinaryIO,
+    batches: Iterable[FeatureBatch],
+    *,
+    separator: Literal[";", ",", "\t"] = ",",
+    table: Table | None = None,
 ) -> int:
-    """Write utility features as a table.
+    """Write features as a table; utility features unless `table` says otherwise.
 
     Parameters
     ----------
     target
         Path, or a binary file open for writing.
-    batches
-        Rows of ``utility-features``.
     separator
         Between the cells; with ``;`` numbers have a decimal comma.
 
@@ -55,33 +56,41 @@ def write_csv(
     int
         Number of features written.
     """
-    layout = union_layout()
-    texts = [column.type is ColumnType.TEXT for column in layout.columns]
-    comma = separator == ";"
     count = 0
+
+    def counted() -> Iterator[FeatureBatch]:
+        nonlocal count
+        for batch in batches:
+            count += len(batch)
+            yield batch
+
     with opened_for_writing(target) as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="")
-        try:
-            text.write("\ufeff")
-            writer = csv.writer(text, delimiter=separator, lineterminator="\r\n")
-            writer.writerow([*(column.name for column in layout.columns), _GEOMETRY])
-            for batch in batches:
-                wkbs, heights = composed(batch)
-                for row, shape in zip(layout.rows(batch, heights), _wkt(wkbs), strict=True):
-                    cells = [
-                        None if cell is None else _safe(cell) if is_text else _number(cell, comma)
-                        for cell, is_text in zip(row, texts, strict=True)
-                    ]
-                    writer.writerow([*cells, shape])
-                count += len(batch)
-        finally:
-            text.detach()  # the caller's file stays open
+        for piece in csv_pieces(counted(), table or UtilityTable(), separator=separator):
+            file.write(piece)
     return count
 
 
-def _wkt(wkbs: Sequence[bytes | None]) -> list[str | None]:
+def csv_pieces(
+    batches: Iterable[FeatureBatch], table: Table, *, separator: Literal[";", ",", "\t"] = ","
+) -> Iterator[bytes]:
+    """Yield the bytes of a table: its header, then each batch."""
+    comma = separator == ";"
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\r\n")
+    writer.writerow([*(column.name for column in table.columns), _GEOMETRY])
+    yield b"\xef\xbb\xbf" + text.getvalue().encode()
+    for batch in batches:
+        text.seek(0)
+        text.truncate()
+        wkbs, rows = table.parts(batch, solid=True)
+        for row, shape in zip(rows, _wkt(wkbs, table.decimals), strict=True):
+            writer.writerow([*(_cell(cell, comma) for cell in row), shape])
+        yield text.getvalue().encode()
+
+
+def _wkt(wkbs: Sequence[bytes | None], decimals: int) -> list[str | None]:
     geometries = shapely.from_wkb(np.array(wkbs, dtype=object))
-    written = shapely.to_wkt(geometries, rounding_precision=COORDINATE_DECIMALS, trim=True)
+    written = shapely.to_wkt(geometries, rounding_precision=decimals, trim=True)
     return list(np.atleast_1d(written))
 
 
@@ -89,7 +98,11 @@ def _safe(text: str) -> str:
     return f"'{text}" if not text or text.startswith(_FORMULA) else text
 
 
-def _number(cell: Any, comma: bool) -> str:
+def _cell(cell: Any, comma: bool) -> str | None:
+    if cell is None:
+        return None
+    if isinstance(cell, str):
+        return _safe(cell)
     if isinstance(cell, bool):
         return "true" if cell else "false"
     return repr(cell).replace(".", ",") if comma else repr(cell)

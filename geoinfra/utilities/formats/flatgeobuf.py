@@ -18,25 +18,37 @@ from geoinfra.errors import Report, UnreadableFile
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.formats.flat import placed
 from geoinfra.utilities.formats.flat_arrow import (
-    GEOMETRY,
     arrow,
     arrow_batches,
     arrow_schema,
     decoded,
+    geometry_name,
     table_rows,
 )
 from geoinfra.utilities.formats.flat_read import TableReader
+from geoinfra.utilities.formats.table import Table, UtilityTable, srid_of
 
 __all__ = ["LAYER", "read_flatgeobuf", "write_flatgeobuf"]
 
-LAYER = "ledninger"
+LAYER = UtilityTable.layer
 _MAGIC = b"fgb\x03"
 _PLAIN_READER = {"OGR_FLATGEOBUF_STREAM_BASE_IMPL": True}
 """GDAL's own Arrow reader of this format gives broken offsets where a geometry is null (seen in 3.12.4)."""
 
 
-def write_flatgeobuf(target: Path | BinaryIO, batches: Iterable[FeatureBatch]) -> int:
-    """Write utility features in EPSG:25832.
+def write_flatgeobuf(
+    target: Path | BinaryIO,
+    batches: Iterable[FeatureBatch],
+    *,
+    table: Table | None = None,
+    indexed: bool = True,
+) -> int:
+    """Write features; utility features in EPSG:25832 unless `table` says otherwise.
+
+    Parameters
+    ----------
+    indexed
+        Whether the file gets a spatial index, which changes the order of the features.
 
     Returns
     -------
@@ -48,33 +60,34 @@ def write_flatgeobuf(target: Path | BinaryIO, batches: Iterable[FeatureBatch]) -
     MissingResource
         pyarrow is not installed.
     """
+    table = table or UtilityTable()
     with placed(target, ".fgb") as path:
         spool = path.with_suffix(".arrows")
-        count, complete = _spooled(spool, batches)
+        count, complete = _spooled(spool, batches, table)
         with arrow().OSFile(str(spool), "rb") as source:
             reader = arrow().ipc.open_stream(source)
             pyogrio.write_arrow(
                 reader,
                 path,
-                layer=LAYER,
+                layer=table.layer,
                 driver="FlatGeobuf",
-                geometry_name=GEOMETRY,
-                geometry_type="Unknown",
-                crs=f"EPSG:{STORAGE_EPSG}",
-                SPATIAL_INDEX="YES" if complete and count else "NO",
+                geometry_name=geometry_name(table),
+                geometry_type="Unknown" if table.geometry_type == "Geometry" else table.geometry_type,
+                crs=f"EPSG:{srid_of(table.crs)}",
+                SPATIAL_INDEX="YES" if indexed and complete and count else "NO",
             )
     return count
 
 
-def _spooled(spool: Path, batches: Iterable[FeatureBatch]) -> tuple[int, bool]:
+def _spooled(spool: Path, batches: Iterable[FeatureBatch], table: Table) -> tuple[int, bool]:
     """Put the rows aside; return their number, and whether each has a geometry."""
     pa = arrow()
     count, complete = 0, True
-    with pa.OSFile(str(spool), "wb") as file, pa.ipc.new_stream(file, arrow_schema()) as writer:
-        for batch in arrow_batches(batches, solid=False):
+    with pa.OSFile(str(spool), "wb") as file, pa.ipc.new_stream(file, arrow_schema(table)) as writer:
+        for batch in arrow_batches(batches, table, solid=False):
             writer.write_batch(batch)
             count += batch.num_rows
-            complete = complete and batch.column(GEOMETRY).null_count == 0
+            complete = complete and batch.column(0).null_count == 0
     return count, complete
 
 

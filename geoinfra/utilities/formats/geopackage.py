@@ -26,12 +26,12 @@ from geoinfra.tables import BATCH_ROWS, ColumnType, FeatureBatch
 from geoinfra.utilities.catalogue import FeatureClass, catalogue
 from geoinfra.utilities.formats.flat import class_layout, composed, placed
 from geoinfra.utilities.formats.flat_read import TableReader, require_columns
+from geoinfra.utilities.formats.table import Table, srid_of
 
-__all__ = ["read_geopackage", "write_geopackage"]
+__all__ = ["read_geopackage", "write_geopackage", "write_geopackage_layer"]
 
 _APPLICATION_ID = 0x47504B47
 _USER_VERSION = 10300
-_BLOB_HEAD = struct.pack("<2sBBi", b"GP", 0, 1, STORAGE_EPSG)
 _GEOMETRY_TYPES = {"Point": "POINT", "Curve": "LINESTRING", "MultiCurve": "MULTILINESTRING"}
 _ENVELOPE_BYTES = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
 _MAX_CELL_BYTES = 16 * 1024 * 1024
@@ -39,6 +39,8 @@ _SQL_TYPES = {
     ColumnType.BOOLEAN: "BOOLEAN",
     ColumnType.INTEGER: "INTEGER",
     ColumnType.REAL: "REAL",
+    ColumnType.DATE: "DATE",
+    ColumnType.DATETIME: "DATETIME",
 }
 
 _TABLES = """
@@ -138,16 +140,36 @@ def write_geopackage(
     """
     moment = (changed_at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     with placed(target, ".gpkg") as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        _begin(connection, STORAGE_EPSG)
         count = _write(connection, batches, moment, styles)
+        connection.execute("COMMIT")
     return count
 
 
-def _write(
-    connection: sqlite3.Connection,
-    batches: Iterable[FeatureBatch],
-    moment: str,
-    styles: Callable[[str], str] | None,
-) -> int:
+def write_geopackage_layer(target: Path | BinaryIO, batches: Iterable[FeatureBatch], table: Table) -> int:
+    """Write the rows of any dataset as one layer.
+
+    Returns
+    -------
+    int
+        Number of features written.
+    """
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    srid = srid_of(table.crs)
+    columns = [(c.name, _SQL_TYPES.get(c.type, "TEXT")) for c in table.columns]
+    count = 0
+    with placed(target, ".gpkg") as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        _begin(connection, srid)
+        layer = _Layer(connection, table.layer, table.geometry_type.upper(), columns, moment, srid=srid)
+        for batch in batches:
+            layer.insert(*table.parts(batch, solid=True))
+            count += len(batch)
+        layer.finish()
+        connection.execute("COMMIT")
+    return count
+
+
+def _begin(connection: sqlite3.Connection, srid: int) -> None:
     for pragma in (
         "journal_mode = OFF",
         "synchronous = OFF",
@@ -158,24 +180,40 @@ def _write(
     connection.execute("BEGIN")
     for statement in filter(str.strip, _TABLES.split(";\n")):
         connection.execute(statement)
-    _reference_systems(connection)
+    _reference_systems(connection, srid)
+
+
+def _write(
+    connection: sqlite3.Connection,
+    batches: Iterable[FeatureBatch],
+    moment: str,
+    styles: Callable[[str], str] | None,
+) -> int:
     layers: dict[str, _Layer] = {}
     count = 0
     for batch in batches:
         names = batch.columns["feature_class"]
         for name in dict.fromkeys(names):
             if name not in layers:
-                layers[name] = _Layer(connection, catalogue().feature_class(name), moment)
-            layers[name].insert(batch.take([i for i, one in enumerate(names) if one == name]))
+                layers[name] = _class_layer(connection, catalogue().feature_class(name), moment)
+            kept = batch.take([i for i, one in enumerate(names) if one == name])
+            geometries, heights = composed(kept)
+            layers[name].insert(geometries, class_layout(name).rows(kept, heights))
         count += len(batch)
     if not layers:  # programs do not open a GeoPackage without any layer
-        layers["Ledningstrace"] = _Layer(connection, catalogue().feature_class("Ledningstrace"), moment)
+        layers["Ledningstrace"] = _class_layer(connection, catalogue().feature_class("Ledningstrace"), moment)
     for layer in layers.values():
         layer.finish()
     if styles is not None:
         _write_styles(connection, {name: styles(name) for name in layers}, moment)
-    connection.execute("COMMIT")
     return count
+
+
+def _class_layer(connection: sqlite3.Connection, entry: FeatureClass, moment: str) -> _Layer:
+    """Add the layer of a LER class."""
+    columns = [(c.name, _SQL_TYPES.get(c.type, "TEXT")) for c in class_layout(entry.name).columns]
+    kind = _GEOMETRY_TYPES.get(entry.geometry.geometry if entry.geometry else "", "GEOMETRY")
+    return _Layer(connection, entry.name, kind, columns, moment)
 
 
 def _write_styles(connection: sqlite3.Connection, styles: Mapping[str, str], moment: str) -> None:
@@ -203,89 +241,97 @@ CREATE TABLE layer_styles (
 """
 
 
-def _reference_systems(connection: sqlite3.Connection) -> None:
-    storage = pyproj.CRS.from_epsg(STORAGE_EPSG)
+def _reference_systems(connection: sqlite3.Connection, srid: int) -> None:
     geographic = pyproj.CRS.from_epsg(4326).to_wkt("WKT1_GDAL")
-    connection.executemany(
-        "INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            ("Undefined Cartesian SRS", -1, "NONE", -1, "undefined", "undefined Cartesian"),
-            ("Undefined geographic SRS", 0, "NONE", 0, "undefined", "undefined geographic"),
-            ("WGS 84 geodetic", 4326, "EPSG", 4326, geographic, "longitude, latitude"),
-            (
-                storage.name,
-                STORAGE_EPSG,
-                "EPSG",
-                STORAGE_EPSG,
-                storage.to_wkt("WKT1_GDAL"),
-                "heights are DVR90",
-            ),
-        ],
-    )
+    systems = [
+        ("Undefined Cartesian SRS", -1, "NONE", -1, "undefined", "undefined Cartesian"),
+        ("Undefined geographic SRS", 0, "NONE", 0, "undefined", "undefined geographic"),
+        ("WGS 84 geodetic", 4326, "EPSG", 4326, geographic, "longitude, latitude"),
+    ]
+    if srid != 4326:
+        own = pyproj.CRS.from_epsg(srid)
+        description = "heights are DVR90" if srid == STORAGE_EPSG else ""
+        systems.append((own.name, srid, "EPSG", srid, own.to_wkt("WKT1_GDAL"), description))
+    connection.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", systems)
 
 
 class _Layer:
-    """One table: its columns, and the extent of what was put in."""
+    """One table: its columns, and the extent of what was put in.
 
-    def __init__(self, connection: sqlite3.Connection, entry: FeatureClass, moment: str) -> None:
+    Parameters
+    ----------
+    columns
+        Names and SQL types, without key and geometry.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        name: str,
+        kind: str,
+        columns: Sequence[tuple[str, str]],
+        moment: str,
+        *,
+        srid: int = STORAGE_EPSG,
+    ) -> None:
         self._connection = connection
-        self._name = entry.name
+        self._name = name
         self._moment = moment
+        self._srid = srid
+        self._blob_head = struct.pack("<2sBBi", b"GP", 0, 1, srid)
+        self._empty_head = struct.pack("<2sBBi", b"GP", 0, 0x11, srid)
         self._rows = 0
         self._bounds: list[float] = []
-        self._layout = class_layout(entry.name)
-        columns = [("geom", "BLOB")]
-        columns += [(c.name, _SQL_TYPES.get(c.type, "TEXT")) for c in self._layout.columns]
-        self._create(columns, entry)
-        marks = ",".join("?" * (len(columns) + 1))
+        taken = {column for column, _ in columns}
+        self._key = _free(("fid", "ogc_fid", "row_id"), taken)
+        self._geom = _free(("geom", "geometry", "the_geom", "wkb_geometry"), taken)
+        self._create(columns, kind)
+        marks = ",".join("?" * (len(columns) + 2))
         self._insert = f'INSERT INTO "{self._name}" VALUES ({marks})'
 
-    def _create(self, columns: list[tuple[str, str]], entry: FeatureClass) -> None:
-        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns[1:])
-        kind = _GEOMETRY_TYPES.get(entry.geometry.geometry if entry.geometry else "", "GEOMETRY")
+    def _create(self, columns: Sequence[tuple[str, str]], kind: str) -> None:
+        listed = ", ".join([f'"{self._geom}" {kind}', *(f'"{name}" {sql}' for name, sql in columns)])
         run = self._connection.execute
-        run(
-            f'CREATE TABLE "{self._name}" '
-            f'("fid" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "geom" {kind}, {listed})'
-        )
+        key = f'"{self._key}" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL'
+        run(f'CREATE TABLE "{self._name}" ({key}, {listed})')
         run(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
             "VALUES (?, ?, ?, ?, ?)",
-            (self._name, "features", self._name, self._moment, STORAGE_EPSG),
+            (self._name, "features", self._name, self._moment, self._srid),
         )
         run(
-            "INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', ?, ?, 2, 0)",
-            (self._name, kind, STORAGE_EPSG),
+            "INSERT INTO gpkg_geometry_columns VALUES (?, ?, ?, ?, 2, 0)",
+            (self._name, self._geom, kind, self._srid),
         )
-        run(f'CREATE VIRTUAL TABLE "rtree_{self._name}_geom" USING rtree(id, minx, maxx, miny, maxy)')
+        run(f'CREATE VIRTUAL TABLE "rtree_{self._name}_{self._geom}" USING rtree(id, minx, maxx, miny, maxy)')
         run(
-            "INSERT INTO gpkg_extensions VALUES (?, 'geom', 'gpkg_rtree_index', ?, 'write-only')",
-            (self._name, "http://www.geopackage.org/spec120/#extension_rtree"),
+            "INSERT INTO gpkg_extensions VALUES (?, ?, 'gpkg_rtree_index', ?, 'write-only')",
+            (self._name, self._geom, "http://www.geopackage.org/spec120/#extension_rtree"),
         )
 
-    def insert(self, batch: FeatureBatch) -> None:
-        """Put the rows of one class in."""
-        geometries, heights = composed(batch)
-        blobs = [None if wkb is None else _BLOB_HEAD + wkb for wkb in geometries]
-        rows = self._layout.rows(batch, heights)
+    def insert(self, geometries: Sequence[bytes | None], rows: Iterable[Sequence[Any]]) -> None:
+        """Put rows of cells in, with their geometries as WKB."""
+        shapes = shapely.from_wkb(np.array(geometries, dtype=object))
+        heads = (self._blob_head, self._empty_head)
+        empty = shapely.is_empty(shapes).tolist()
+        blobs = [None if wkb is None else heads[at] + wkb for wkb, at in zip(geometries, empty, strict=True)]
         first = self._rows + 1
         self._connection.executemany(
             self._insert,
             ((first + n, blob, *cells) for n, (blob, cells) in enumerate(zip(blobs, rows, strict=True))),
         )
-        self._index(batch)
-        self._rows += len(batch)
+        self._index(shapely.bounds(shapes))
+        self._rows += len(blobs)
 
-    def _index(self, batch: FeatureBatch) -> None:
+    def _index(self, bounds: NDArray[np.float64]) -> None:
         """Put bounds into the R-tree."""
-        bounds = shapely.bounds(shapely.from_wkb(np.array(batch.geometry, dtype=object)))
         known = np.isfinite(bounds[:, 0])
         if not known.any():
             return
         numbers = (self._rows + 1 + np.flatnonzero(known)).tolist()
         min_x, min_y, max_x, max_y = bounds[known].T.tolist()
         self._connection.executemany(
-            f'INSERT INTO "rtree_{self._name}_geom" VALUES (?, ?, ?, ?, ?)',
+            f'INSERT INTO "rtree_{self._name}_{self._geom}" VALUES (?, ?, ?, ?, ?)',
             zip(numbers, min_x, max_x, min_y, max_y, strict=True),
         )
         extents = [min(min_x), min(min_y), max(max_x), max(max_y)]
@@ -301,11 +347,26 @@ class _Layer:
                 "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ? WHERE table_name = ?",
                 (*self._bounds, self._name),
             )
-        for name, event, condition, action in _TRIGGERS:
+        index = f"rtree_{self._name}_{self._geom}"
+        for name, *texts in _TRIGGERS:
+            event, condition, action = map(self._named, texts)
             self._connection.execute(
-                f'CREATE TRIGGER "rtree_{self._name}_geom_{name}" {event} "{self._name}" '
+                f'CREATE TRIGGER "{index}_{name}" {event} "{self._name}" '
                 f"WHEN {condition} BEGIN {action.format(t=self._name)} END"
             )
+
+    def _named(self, sql: str) -> str:
+        """Return SQL of the triggers with the names of this layer's key and geometry."""
+        if (self._key, self._geom) == ("fid", "geom"):
+            return sql
+        named = sql.replace('"geom"', f'"{self._geom}"').replace('_geom"', f'_{self._geom}"')
+        return named.replace('"fid"', f'"{self._key}"')
+
+
+def _free(names: Sequence[str], taken: Iterable[str]) -> str:
+    """Return the first name that no column has; case does not tell names apart."""
+    held = {name.casefold() for name in taken}
+    return next(name for name in (*names, f"{names[0]}_") if name not in held)
 
 
 def read_geopackage(

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -22,14 +21,16 @@ from geoinfra.errors import InvalidInput, Report, UnreadableFile
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.formats.flat import placed
 from geoinfra.utilities.formats.flat_arrow import (
-    GEOMETRY,
     arrow,
     arrow_batches,
     arrow_schema,
     decoded,
+    geometry_name,
+    projjson,
     table_rows,
 )
 from geoinfra.utilities.formats.flat_read import TableReader
+from geoinfra.utilities.formats.table import Table, UtilityTable
 
 __all__ = ["read_geoparquet", "write_geoparquet"]
 
@@ -39,8 +40,10 @@ _GROUP_BATCHES = 12
 """Batches in a row group: some 24,000 rows."""
 
 
-def write_geoparquet(target: Path | BinaryIO, batches: Iterable[FeatureBatch]) -> int:
-    """Write utility features in EPSG:25832 with DVR90 heights, row group by row group.
+def write_geoparquet(
+    target: Path | BinaryIO, batches: Iterable[FeatureBatch], *, table: Table | None = None
+) -> int:
+    """Write features, row group by row group; utility features with heights unless `table` says otherwise.
 
     Returns
     -------
@@ -55,17 +58,19 @@ def write_geoparquet(target: Path | BinaryIO, batches: Iterable[FeatureBatch]) -
     pa = arrow()
     from pyarrow import parquet
 
+    table = table or UtilityTable()
     corners = pa.struct([(corner, pa.float64()) for corner in _CORNERS])
-    schema = arrow_schema().append(pa.field(_BBOX, corners))
-    seen = _Seen()
+    box_name = _BBOX if _BBOX not in {column.name for column in table.columns} else "geometry_bbox"
+    schema = arrow_schema(table).append(pa.field(box_name, corners))
+    seen = _Seen(table, box_name)
     count = 0
     with (
         placed(target, ".parquet") as path,
         parquet.ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer,
     ):
         held: list[Any] = []
-        for batch in arrow_batches(batches, solid=True):
-            boxes = seen.take(batch.column(GEOMETRY).to_pylist())
+        for batch in arrow_batches(batches, table, solid=True):
+            boxes = seen.take(batch.column(0).to_pylist())
             held.append(pa.record_batch([*batch.columns, _boxes(pa, corners, boxes)], schema=schema))
             count += batch.num_rows
             if len(held) == _GROUP_BATCHES:
@@ -92,7 +97,9 @@ def _boxes(pa: Any, kind: Any, boxes: NDArray[np.float64]) -> Any:
 class _Seen:
     """What the metadata says of all geometries: their kinds and their extent."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table, box_name: str) -> None:
+        self._table = table
+        self._box_name = box_name
         self._kinds: set[str] = set()
         self._bounds: list[float] = []
 
@@ -114,16 +121,17 @@ class _Seen:
 
     def metadata(self) -> dict[str, Any]:
         """Return the ``geo`` metadata of GeoParquet 1.1."""
+        name = geometry_name(self._table)
         column: dict[str, Any] = {
             "encoding": "WKB",
             "geometry_types": sorted(self._kinds),
-            "crs": json.loads(pyproj.CRS.from_epsg(STORAGE_EPSG).to_json()),
+            "crs": projjson(self._table.crs),
             "edges": "planar",
-            "covering": {_BBOX: {corner: [_BBOX, corner] for corner in _CORNERS}},
+            "covering": {_BBOX: {corner: [self._box_name, corner] for corner in _CORNERS}},
         }
         if self._bounds:
             column["bbox"] = self._bounds
-        return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+        return {"version": "1.1.0", "primary_column": name, "columns": {name: column}}
 
 
 _KINDS = {
