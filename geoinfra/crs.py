@@ -7,7 +7,7 @@ first), which is what GeoJSON, WKB and the OGC APIs with CRS84 want.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pyproj
@@ -19,23 +19,30 @@ from geoinfra.errors import InvalidGeometry, InvalidInput
 __all__ = [
     "CRS84_URI",
     "DENMARK_UTM32",
+    "DVR90_URI",
     "STORAGE_EPSG",
     "STORAGE_URI",
+    "is_metric",
+    "north_first",
     "parse_crs",
     "require_denmark",
     "transform_geometry",
     "transform_xy",
     "transformer",
+    "uri",
 ]
 
 STORAGE_EPSG = 25832
 STORAGE_URI = "http://www.opengis.net/def/crs/EPSG/0/25832"
+DVR90_URI = "http://www.opengis.net/def/crs/EPSG/0/7416"
+"""Storage CRS with heights in DVR90 metres."""
+
 CRS84_URI = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 
 DENMARK_UTM32 = (420_000.0, 6_030_000.0, 910_000.0, 6_420_000.0)
 """Land and near waters of Denmark incl. Bornholm: min E, min N, max E, max N in EPSG:25832 metres."""
 
-_KNOWN = (25832, 25833, 4258, 4326, 3857)
+_KNOWN = (25832, 25833, 4258, 4326, 3857, 4093, 4094, 4095, 4096)  # 4093 to 4096: DKTM1 to DKTM4
 
 
 def parse_crs(text: str | None, *, default: str = "CRS84") -> str:
@@ -59,6 +66,23 @@ def parse_crs(text: str | None, *, default: str = "CRS84") -> str:
         return f"EPSG:{int(digits)}"
     known = ", ".join(f"EPSG:{code}" for code in _KNOWN)
     raise InvalidInput(f"The CRS '{wanted[:80]}' is not known here.", hint=f"Use CRS84 or one of {known}.")
+
+
+def uri(name: str) -> str:
+    """Return the address of a CRS that :func:`parse_crs` named."""
+    return CRS84_URI if name == "OGC:CRS84" else f"http://www.opengis.net/def/crs/EPSG/0/{name[5:]}"
+
+
+@cache
+def north_first(name: str) -> bool:
+    """Whether a CRS writes its northing or latitude first where its own axis order rules."""
+    return bool(pyproj.CRS(name).axis_info[0].direction == "north")
+
+
+@cache
+def is_metric(name: str) -> bool:
+    """Whether the axes of a CRS are in metres; else they are in degrees."""
+    return bool(pyproj.CRS(name).axis_info[0].unit_name == "metre")
 
 
 @lru_cache(maxsize=64)

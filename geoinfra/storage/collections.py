@@ -34,7 +34,10 @@ __all__ = ["Collection", "Kind", "add_collection", "built_in", "catalogue", "ver
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _LANGUAGES = ("da", "en")
-_DEFAULT_CRS = ("OGC:CRS84", "EPSG:25832", "EPSG:25833", "EPSG:4258", "EPSG:4326", "EPSG:3857")
+_DEFAULT_CRS = (
+    "OGC:CRS84",
+    *(f"EPSG:{code}" for code in (25832, 25833, 4258, 4326, 3857, 4093, 4094, 4095, 4096)),
+)
 
 
 class Kind(StrEnum):

@@ -40,6 +40,7 @@ from geoinfra.storage.deliveries import (
 )
 from geoinfra.storage.filters import (
     SPATIAL_OPERATORS,
+    TEXT_FUNCTIONS,
     Bounds,
     Condition,
     Dialect,
@@ -551,7 +552,7 @@ class _OpenFiles:
 
 
 def _register_functions(connection: sqlite3.Connection) -> None:
-    """Give SQL the spatial predicates and a lower() that knows all letters."""
+    """Give SQL the spatial predicates and the functions of texts that know all letters."""
 
     @lru_cache(maxsize=16)
     def literal(
@@ -564,15 +565,21 @@ def _register_functions(connection: sqlite3.Connection) -> None:
     for operator, predicate in SPATIAL_OPERATORS.items():
         decide = getattr(shapely, predicate.lower())
 
-        def test(blob: bytes | None, wkb: bytes, decide: Any = decide) -> bool | None:
-            if blob is None:
+        def test(blob: bytes | None, wkb: bytes | None, decide: Any = decide) -> bool | None:
+            if blob is None or wkb is None:
                 return None
             return bool(decide(shapely.from_wkb(blob[_HEADER_BYTES:]), literal(wkb)))
 
         connection.create_function(f"geoinfra_{operator}", 2, test, deterministic=True)
     connection.create_function(
-        "geoinfra_lower", 1, lambda text: None if text is None else text.lower(), deterministic=True
+        "geoinfra_wkb", 1, lambda blob: None if blob is None else blob[_HEADER_BYTES:], deterministic=True
     )
+    for name, change in TEXT_FUNCTIONS.items():
+
+        def changed(text: str | None, change: Any = change) -> str | None:
+            return None if text is None else change(text)
+
+        connection.create_function(f"geoinfra_{name}", 1, changed, deterministic=True)
 
 
 # --- Writing

@@ -21,18 +21,19 @@ from numpy.typing import NDArray
 from geoinfra import crs
 from geoinfra.errors import InvalidFilter, InvalidInput
 
-__all__ = ["box_in_storage", "expression_in_storage", "north_first", "read_expression"]
+__all__ = ["box_in_storage", "expression_in_storage", "read_expression"]
 
 _STORAGE = "EPSG:25832"
 _LONGEST_TEXT = 8_000
 _DEEPEST = 64
 _MOST_VERTICES = 10_000
-_EDGE_PIECES = 16  # a straight edge of a box in degrees is a curve in the storage CRS
-
-
-def north_first(name: str) -> bool:
-    """Whether a CRS writes its northing or latitude first on the wire (OGC API Features part 2)."""
-    return name in ("EPSG:4326", "EPSG:4258")
+_MOST_PIECES, _MOST_PIECES_ALL = 256, 5_000
+_SHORTEST_M, _SHORTEST_DEGREES = 500.0, 0.005  # an edge this long bends by less than 3 cm
+_WHOLE_EARTH_DEGREES = (180.0, 90.0)
+_WIDE_DEGREES = (-30.0, 40.0, 50.0, 72.0)
+_FAR_M = 1e8
+_ELSEWHERE = shapely.Point(0.0, 0.0)
+"""Stands for a geometry of which nothing lies near the data: no row meets it, in the storage CRS."""
 
 
 def read_expression(text: str, language: str | None = None) -> dict[str, Any]:
@@ -71,6 +72,8 @@ def _read(text: str, is_json: bool) -> dict[str, Any]:
         raise InvalidFilter(
             "The filter is not a CQL2 expression.", hint=f"Near: {str(error).strip()[:200]}"
         ) from None
+    if isinstance(tree, bool) or (isinstance(tree, dict) and "property" in tree):
+        return {"op": "and", "args": [tree]}
     if not isinstance(tree, dict) or "op" not in tree:
         raise InvalidFilter(
             "The filter is not a condition.", hint="Write a comparison, for instance: status = 'i drift'."
@@ -138,14 +141,65 @@ def _geometry(node: Mapping[str, Any]) -> shapely.Geometry:
 
 
 def _moved(geometry: shapely.Geometry, source: str) -> shapely.Geometry:
-    return _checked(shapely.transform(geometry, _mover(source)))
+    """Move a literal to the storage CRS, its edges followed in pieces; what lies far off is cut away."""
+    geometry = shapely.force_2d(geometry)
+    coordinates = shapely.get_coordinates(geometry)
+    if not np.isfinite(coordinates).all():
+        raise InvalidFilter("A geometry in the filter holds something that is no number.")
+    if crs.north_first(source):
+        geometry = shapely.transform(geometry, lambda xy: xy[:, ::-1])
+        coordinates = coordinates[:, ::-1]
+    if source == _STORAGE:
+        return geometry
+    if not crs.is_metric(source) and (np.abs(coordinates) > _WHOLE_EARTH_DEGREES).any():
+        raise InvalidFilter(
+            "A geometry in the filter has a longitude or latitude that does not exist.",
+            hint="Check the axis order: CRS84 is longitude, latitude; EPSG:4326 the other way about.",
+        )
+    near = _cut(geometry, source)
+    if shapely.is_empty(near):
+        return _ELSEWHERE
+    return _checked(shapely.transform(_in_pieces(near, source), _mover(source)))
+
+
+def _cut(geometry: shapely.Geometry, source: str) -> shapely.Geometry:
+    """Return the part in northern Europe, where UTM zone 32 is a sane mapping; all data lie inside."""
+    west, south, east, north = _wide(source)
+    low_x, low_y, high_x, high_y = shapely.bounds(geometry).tolist()
+    if west <= low_x and south <= low_y and high_x <= east and high_y <= north:
+        return geometry
+    area = shapely.box(west, south, east, north)
+    try:
+        parts = shapely.intersection(shapely.get_parts(geometry), area)
+    except shapely.errors.GEOSException:
+        raise InvalidFilter("A geometry in the filter is not valid.") from None
+    parts = shapely.get_parts(parts[~shapely.is_empty(parts)])
+    near: shapely.Geometry = shapely.union_all(parts) if len(parts) else shapely.Point()
+    return near
+
+
+def _in_pieces(geometry: shapely.Geometry, source: str) -> shapely.Geometry:
+    """Cut long edges: a straight edge is a curve in another CRS."""
+    low_x, low_y, high_x, high_y = shapely.bounds(geometry).tolist()
+    extent = max(high_x - low_x, high_y - low_y)
+    if extent == 0:
+        return geometry
+    shortest = _SHORTEST_M if crs.is_metric(source) else _SHORTEST_DEGREES
+    longest = max(shortest, extent / _MOST_PIECES, float(shapely.length(geometry)) / _MOST_PIECES_ALL)
+    return shapely.segmentize(geometry, longest)
+
+
+@functools.cache
+def _wide(name: str) -> tuple[float, float, float, float]:
+    """Return northern Europe in a CRS, x first."""
+    if not crs.is_metric(name):
+        return _WIDE_DEGREES
+    return crs.transformer("OGC:CRS84", name).transform_bounds(*_WIDE_DEGREES, densify_pts=21)
 
 
 def _mover(source: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     def move(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        first, second = coordinates[:, 0], coordinates[:, 1]
-        x, y = (second, first) if north_first(source) else (first, second)
-        return np.column_stack(crs.transform_xy(x, y, source, _STORAGE))
+        return np.column_stack(crs.transform_xy(coordinates[:, 0], coordinates[:, 1], source, _STORAGE))
 
     return move
 
@@ -183,7 +237,7 @@ def box_in_storage(numbers: list[float], name: str) -> shapely.Geometry:
         numbers = [numbers[0], numbers[1], numbers[3], numbers[4]]
     if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
         raise InvalidInput("A bbox has four finite numbers, or six.", hint="bbox=west,south,east,north")
-    if north_first(name):
+    if crs.north_first(name):
         numbers = [numbers[1], numbers[0], numbers[3], numbers[2]]
     west, south, east, north = numbers
     if south > north:
@@ -192,32 +246,11 @@ def box_in_storage(numbers: list[float], name: str) -> shapely.Geometry:
         raise InvalidInput(
             "The bbox crosses the antimeridian, where Denmark is not.", hint="bbox=west,south,east,north"
         )
-    west, south, east, north = _within_validity(west, south, east, north, name)
-    least = 1e-4 if name in _METRIC else 1e-9  # a tenth of a millimetre: a point or a line is a box too
-    box = shapely.box(west, south, max(east, west + least), max(north, south + least))
+    low_x, low_y, high_x, high_y = (-_FAR_M, -_FAR_M, _FAR_M, _FAR_M) if name == _STORAGE else _wide(name)
+    west, east = min(max(west, low_x), high_x), max(min(east, high_x), low_x)
+    south, north = min(max(south, low_y), high_y), max(min(north, high_y), low_y)
+    least = 1e-4 if crs.is_metric(name) else 1e-9  # a tenth of a millimetre: a point or a line is a box too
+    box: shapely.Geometry = shapely.box(west, south, max(east, west + least), max(north, south + least))
     if name == _STORAGE:
         return box
-    pieces = shapely.segmentize(box, max(east - west, north - south, least) / _EDGE_PIECES)
-
-    def move(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(crs.transform_xy(coordinates[:, 0], coordinates[:, 1], name, _STORAGE))
-
-    return _checked(shapely.transform(pieces, move))
-
-
-_METRIC = ("EPSG:25832", "EPSG:25833", "EPSG:3857")
-_WIDE_DEGREES = (-30.0, 40.0, 50.0, 72.0)
-_WIDE_MERCATOR_M = (-3_400_000.0, 4_800_000.0, 5_600_000.0, 11_800_000.0)
-
-
-def _within_validity(
-    west: float, south: float, east: float, north: float, name: str
-) -> tuple[float, float, float, float]:
-    """Cut a world-wide box to northern Europe, where UTM zone 32 is a sane mapping; all data lie inside."""
-    if name in ("EPSG:25832", "EPSG:25833"):
-        west, south, east, north = (min(max(number, -1e8), 1e8) for number in (west, south, east, north))
-        return west, south, east, north
-    limits = _WIDE_MERCATOR_M if name == "EPSG:3857" else _WIDE_DEGREES
-    low_x, low_y = min(max(west, limits[0]), limits[2]), min(max(south, limits[1]), limits[3])
-    high_x, high_y = max(min(east, limits[2]), limits[0]), max(min(north, limits[3]), limits[1])
-    return low_x, low_y, high_x, high_y
+    return _checked(shapely.transform(_in_pieces(box, name), _mover(name)))

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from geoinfra import crs
 from geoinfra.tables import ColumnType, FeatureBatch
-from services.ogc.filters import north_first
 
 __all__ = ["features"]
 
@@ -55,11 +54,11 @@ def features(batch: FeatureBatch, target: str, *, geometry: bool, encoded: bool)
 
 def _texts(batch: FeatureBatch, target: str) -> list[str | None]:
     """Return the GeoJSON text of each geometry in the CRS `target`, rounded to about a millimetre."""
-    decimals = _DECIMALS_METRES if target in (_STORAGE, "EPSG:25833", "EPSG:3857") else _DECIMALS_DEGREES
+    decimals = _DECIMALS_METRES if crs.is_metric(target) else _DECIMALS_DEGREES
 
     def move(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = crs.transform_xy(coordinates[:, 0], coordinates[:, 1], _STORAGE, target)
-        return np.round(np.column_stack([y, x] if north_first(target) else [x, y]), decimals)
+        return np.round(np.column_stack([y, x] if crs.north_first(target) else [x, y]), decimals)
 
     shapes = shapely.from_wkb(np.array(batch.geometry, dtype=object))
     texts: list[str | None] = shapely.to_geojson(shapely.transform(shapes, move)).tolist()
