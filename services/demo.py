@@ -78,13 +78,14 @@ def _is_loaded(store: Store) -> bool:
 
 def _load(store: Store, size: str) -> None:
     from geoinfra import sample
-    from geoinfra.sample.loading import load_town
+    from geoinfra.sample.loading import load_grids, load_town
 
     with tempfile.TemporaryDirectory(prefix="geoinfra-town-") as folder:
         with progress_fraction("Building the town") as progress:
-            sample.generate_town(Path(folder), size, progress=progress)
+            town = sample.generate_town(Path(folder), size, progress=progress)
         with progress_fraction("Loading the town") as progress:
             load_town(store, Path(folder), progress=progress)
+        load_grids(store, town.bounds)
     with store.begin() as tx:
         tx.execute(sa.insert(schema.counters).values(name="demo-town", value=1))
         tx.commit()

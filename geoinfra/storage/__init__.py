@@ -18,6 +18,7 @@ from geoinfra.access import Access
 from geoinfra.storage.audit import AuditLog
 from geoinfra.storage.blobs import BlobStore
 from geoinfra.storage.deliveries import DatasetView, DeliveryEngine, StagedDelivery, open_engine
+from geoinfra.storage.grids import GridStore
 from geoinfra.storage.migrate import migrate
 from geoinfra.storage.records import Records, Transaction
 from geoinfra.tables import DatasetSchema, FeatureBatch
@@ -34,7 +35,7 @@ class Store:
     ----------
     data_dir
         Folder of files: blobs always, records and deliveries on the embedded engine.
-    records, engine, blobs, audit
+    records, engine, blobs, audit, grids
         The parts; see their classes.
     """
 
@@ -46,6 +47,7 @@ class Store:
         self.engine = engine
         self.blobs = blobs
         self.audit = audit
+        self.grids = GridStore(data_dir / "grids")
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """Open a records transaction; see :meth:`Records.begin`."""
@@ -93,6 +95,7 @@ class Store:
         """
         for folder in (self.uploads, self.blobs.unfinished):
             _remove_old(folder)
+        self.grids.sweep(self._named_grids())
         removed = self.engine.sweep(self._named_deliveries())
         for delivery_id in removed:
             self.blobs.delete_folder(f"attachments/{delivery_id.lower()}")
@@ -109,8 +112,15 @@ class Store:
         with self.read() as connection:
             yield from connection.scalars(sa.select(deliveries.c.delivery_id)).all()
 
+    def _named_grids(self) -> Iterator[str]:
+        from geoinfra.storage.schema import grids
+
+        with self.read() as connection:
+            yield from connection.scalars(sa.select(grids.c.grid_id)).all()
+
     def close(self) -> None:
         """Close connections and files."""
+        self.grids.close()
         self.audit.close()
         self.engine.close()
         self.records.close()
