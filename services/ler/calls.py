@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-import orjson
 import shapely
 
 from geoinfra.access import Access, Role
@@ -25,14 +26,13 @@ from geoinfra.presentation.receipt import OwnerLine, Receipt, receipt_pdf
 from geoinfra.storage import Store
 from geoinfra.storage.organisations import get_organisation
 from geoinfra.utilities.ler_api import Refusal, error_codes, ler_id, number_of
-from services.ler.envelope import Call
+from services.ler.body import Body, temporary_file
+from services.ler.envelope import Call, FileData
 
 __all__ = ["CALLS", "Task", "Wanted"]
 
-MOST_ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""An owner's answer, unpacked from its base64."""
+_ZIP = "application/zip"
 _VIEWED = ("consolidated.gml", "LedningsejerStatusListe.xml")
-_SPACE = re.compile(rb"[ \t\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class Wanted:
     Attributes
     ----------
     body
-        As it was sent.
+        What was sent with it.
     """
 
     store: Store
     access: Access
     call: Call
-    body: bytes
+    body: Body
 
     def audit(self, action: str, subject: str, **details: Any) -> None:
         """Note a use of protected data before it is answered."""
@@ -83,32 +83,6 @@ class Wanted:
         if text.lower() not in ("true", "false"):
             raise _parameter(name)
         return text.lower() == "true"
-
-    def document(self) -> dict[str, Any]:
-        """Return the JSON object of the body."""
-        try:
-            document = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
-            raise Refusal("00-300", ("Indholdet er ikke et JSON-objekt.", "The body is no JSON object."))
-        return document
-
-    def data(self, name: str) -> tuple[bytes, dict[str, Any]]:
-        """Return what a member of the body holds in base64, and the body with names in small letters."""
-        document = {str(key).lower(): value for key, value in self.document().items()}
-        text = document.get(name.lower())
-        try:
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError
-            content = base64.b64decode(_SPACE.sub(b"", text.encode("ascii")), validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise Refusal(
-                "00-300", (f"{name} mangler eller er ikke base64.", f"{name} is missing, or is not base64.")
-            ) from error
-        if len(content) > MOST_ANSWER_BYTES:
-            raise Refusal("00-300", ("Indholdet er for stort.", "The content is too large."))
-        return content, document
 
 
 def _parameter(name: str) -> Refusal:
@@ -201,12 +175,12 @@ def _request_received(wanted: Wanted) -> Any:
 
 def _answer(wanted: Wanted) -> Any:
     number, area = wanted.number(), wanted.area()
-    content, document = wanted.data("base64data")
+    content, document = wanted.body.data("base64data")
     update = wanted.flag("isOpdatering")
     if update is None:
         update = str(document.get("isopdatering", "false")).lower() == "true"
     answered = ler_exchange.take_area_answer(
-        wanted.store, wanted.access, number, area, io.BytesIO(content), is_update=update
+        wanted.store, wanted.access, number, area, content, is_update=update
     )
     wanted.audit("answer", number, area=area, update=update)
     own = next(one for one in answered.answers if one.owner_cvr == wanted.access.organisation)
@@ -219,14 +193,16 @@ def _answer(wanted: Wanted) -> Any:
 
 
 def _damage(wanted: Wanted) -> Any:
-    damage_id = ler_exchange.report_damage(wanted.store, wanted.access, wanted.document())
+    damage_id = ler_exchange.report_damage(wanted.store, wanted.access, wanted.body.document())
     wanted.audit("damage", damage_id)
     return {"GraveskadeId": damage_id}
 
 
 def _interest_area(wanted: Wanted) -> Any:
-    content, _ = wanted.data("Gmlbase64data")
-    number = ler_exchange.register_interest_area(wanted.store, wanted.access, content, wanted.optional_area())
+    content, _ = wanted.body.data("Gmlbase64data")
+    number = ler_exchange.register_interest_area(
+        wanted.store, wanted.access, content.read(), wanted.optional_area()
+    )
     wanted.audit("interest-area", str(number))
     return {"IndberetningsNr": number, "Status": "Afventer godkendelse"}
 
@@ -235,8 +211,8 @@ def _interest_area(wanted: Wanted) -> Any:
 
 
 def _file(wanted: Wanted) -> Any:
-    content, _ = wanted.data("Gmlbase64data")
-    filed = ler_exchange.file_request(wanted.store, wanted.access, content, wanted.call.request_id)
+    content, _ = wanted.body.data("Gmlbase64data")
+    filed = ler_exchange.file_request(wanted.store, wanted.access, content.read(), wanted.call.request_id)
     wanted.audit("filed", filed.number, area_m2=round(filed.request.area_m2, 1))
     return {"Id": ler_id(filed.number), "GraveforespoergselsNr": ler_id(filed.number)}
 
@@ -253,7 +229,7 @@ def _receipt(wanted: Wanted) -> Any:
     with wanted.store.read() as connection:
         filer = get_organisation(connection, filed.organisation)
     pdf = receipt_pdf(_receipt_of(filed, filer.name if filer else ""))
-    return _file_data(pdf, "application/pdf", f"Kvittering_{ler_id(number)}.pdf")
+    return FileData(io.BytesIO(pdf), "application/pdf", f"Kvittering_{ler_id(number)}.pdf")
 
 
 def _receipt_of(filed: Enquiry, filer: str) -> Receipt:
@@ -274,10 +250,6 @@ def _receipt_of(filed: Enquiry, filer: str) -> Receipt:
             for one in filed.answers
         ),
     )
-
-
-def _file_data(content: bytes, kind: str, name: str) -> dict[str, str]:
-    return {"base64data": base64.b64encode(content).decode(), "contenttype": kind, "fileName": name}
 
 
 def _package_list(wanted: Wanted) -> Any:
@@ -305,29 +277,31 @@ def _package_status(row: PackageRow) -> dict[str, Any]:
 
 def _package(wanted: Wanted) -> Any:
     number = wanted.number("16-400")
-    content = _package_bytes(wanted, number)
-    return _file_data(content, "application/zip", f"Ledningspakke_{ler_id(number)}.zip")
+    return FileData(_package_file(wanted, number), _ZIP, f"Ledningspakke_{ler_id(number)}.zip")
 
 
-def _package_bytes(wanted: Wanted, number: str) -> bytes:
+def _package_file(wanted: Wanted, number: str) -> BinaryIO:
     blob = ler_exchange.package_blob(wanted.store, wanted.access, number)
     wanted.audit("package", number, blob=blob)
-    with wanted.store.blobs.open(blob) as file:
-        return file.read()
+    return wanted.store.blobs.open(blob)
 
 
 def _package_for_viewers(wanted: Wanted) -> Any:
     """Give what a map viewer reads, without the drawings, pages and signatures beside it."""
     number = wanted.number("16-400")
-    target = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(_package_bytes(wanted, number))) as whole,
-        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as viewed,
-    ):
+    with _package_file(wanted, number) as file, ExitStack() as unless_made:
+        target = unless_made.enter_context(temporary_file(wanted.store.uploads))
+        _copy_viewed(file, target)
+        unless_made.pop_all()
+    return FileData(target, _ZIP, f"Ledningspakke_{ler_id(number)}_kortviser.zip")
+
+
+def _copy_viewed(file: BinaryIO, target: BinaryIO) -> None:
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as viewed:
         for member in whole.infolist():
             if member.filename in _VIEWED or member.filename.startswith("Graveforespoergsel"):
-                viewed.writestr(member, whole.read(member))
-    return _file_data(target.getvalue(), "application/zip", f"Ledningspakke_{ler_id(number)}_kortviser.zip")
+                with whole.open(member) as content, viewed.open(copy(member), "w") as kept:
+                    shutil.copyfileobj(content, kept, 1 << 20)
 
 
 def _package_received(wanted: Wanted) -> Any:
@@ -366,6 +340,8 @@ class Task:
         Needs neither a caller nor ids.
     named
         Needs a caller, and no ids.
+    large
+        Takes a large body, which is kept on the disk.
     """
 
     method: str
@@ -373,6 +349,7 @@ class Task:
     with_id: Callable[[Wanted], Any] | None = None
     open_to_all: bool = False
     named: bool = False
+    large: bool = False
 
 
 CALLS: Final[Mapping[str, Task]] = {
@@ -381,7 +358,7 @@ CALLS: Final[Mapping[str, Task]] = {
     "errorcodes": Task("GET", _codes, _codes, open_to_all=True),
     "anmodning": Task("GET", _requests, _one_request),
     "anmodningmodtaget": Task("POST", None, _request_received),
-    "graveforespoergselsvar": Task("POST", None, _answer),
+    "graveforespoergselsvar": Task("POST", None, _answer, large=True),
     "graveforespoergsel": Task("POST", _file, None),
     "graveforespoergselkvittering": Task("GET", None, _receipt),
     "ledningspakkestatus": Task("GET", _package_list, _one_package),

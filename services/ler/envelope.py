@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import io
+import secrets
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import orjson
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
 
 from geoinfra.utilities.ler_api import Refusal, error_codes
 
-__all__ = ["Call", "accepted", "answer", "refused"]
+__all__ = ["Call", "FileData", "accepted", "answer", "length_bytes", "refused", "with_content"]
 
 _STATUS = {
     "00-100": 500,
@@ -33,6 +37,7 @@ _STATUS = {
     "27-999": 500,
 }
 _LONGEST = 200
+_AT_ONCE_BYTES: Final = 3 << 18  # without a rest in base64
 
 
 @dataclass(slots=True)
@@ -57,6 +62,20 @@ class Call:
     request_id: str = ""
     transaction_id: str = ""
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class FileData:
+    """``Data`` that holds a file as base64; the file is read when the response is sent, and closed then."""
+
+    def __init__(self, file: BinaryIO, kind: str, name: str) -> None:
+        self.file, self.kind, self.name = file, kind, name
+        size_bytes = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self.encoded_bytes = (size_bytes + 2) // 3 * 4
+
+    def to_json(self, text: str) -> dict[str, str]:
+        """Return the data with this text for its content."""
+        return {"base64data": text, "contenttype": self.kind, "fileName": self.name}
 
 
 def accepted(call: Call, data: Any) -> dict[str, Any]:
@@ -111,7 +130,42 @@ def _tail(data: Any) -> dict[str, Any]:
     return {"SendTimestamp": sent, "Data": data}
 
 
+def length_bytes(document: Mapping[str, Any]) -> int:
+    """Return how long the response of an envelope is."""
+    data = document["Data"]
+    if not isinstance(data, FileData):
+        return len(orjson.dumps(document))
+    return len(orjson.dumps({**document, "Data": data.to_json("")})) + data.encoded_bytes
+
+
+def with_content(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an envelope with the whole content of its file in it."""
+    data = document["Data"]
+    if not isinstance(data, FileData):
+        return document
+    with data.file:
+        return {**document, "Data": data.to_json(base64.b64encode(data.file.read()).decode())}
+
+
 def answer(document: Mapping[str, Any]) -> Response:
-    """Make the HTTP response of an envelope."""
+    """Make the HTTP response of an envelope; a file is read and encoded while it is sent."""
     headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
-    return Response(orjson.dumps(document), 200, headers, "application/json")
+    data = document["Data"]
+    if not isinstance(data, FileData):
+        return Response(orjson.dumps(document), 200, headers, "application/json")
+    place = secrets.token_hex(16)
+    head, tail = orjson.dumps({**document, "Data": data.to_json(place)}).split(place.encode())
+    headers["Content-Length"] = str(len(head) + data.encoded_bytes + len(tail))
+    return StreamingResponse(_sent(head, data, tail), 200, headers, "application/json")
+
+
+async def _sent(head: bytes, data: FileData, tail: bytes) -> AsyncIterator[bytes]:
+    with data.file:
+        yield head
+        while text := await run_in_threadpool(_next_text, data.file):
+            yield text
+        yield tail
+
+
+def _next_text(file: BinaryIO) -> bytes:
+    return base64.b64encode(file.read(_AT_ONCE_BYTES))

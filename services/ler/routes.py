@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import threading
@@ -24,8 +23,9 @@ from geoinfra.errors import InvalidInput, NotAllowed, NotFound, StorageUnavailab
 from geoinfra.flows.ler_exchange import Exchange, begin_exchange, end_exchange, forget_exchange
 from geoinfra.storage import Store
 from geoinfra.utilities.ler_api import PARALLEL_CALLS, Refusal, require_guid
-from services.ler.calls import CALLS, MOST_ANSWER_BYTES, Task, Wanted
-from services.ler.envelope import Call, accepted, answer, refused
+from services.ler.body import MOST_ANSWER_BYTES, Body
+from services.ler.calls import CALLS, Task, Wanted
+from services.ler.envelope import Call, accepted, answer, length_bytes, refused, with_content
 from services.ler.identity import acting_for, caller
 from services.settings import Settings
 
@@ -40,6 +40,7 @@ _NOT_KEPT = frozenset(("00-100", "00-110", "00-530", "00-540"))
 _KEPT_BYTES: Final = 64 * 1024
 _AGAIN: Final = {"again": True}  # kept in the place of a large response to a reading call
 _UNEXPECTED: Final = {"graveforespoergselsvar": "13-100", "interesseomraade": "27-999"}
+_FED_BYTES: Final = 1 << 18
 _ANSWER_BODY_BYTES: Final = MOST_ANSWER_BYTES * 4 // 3 + 64 * 1024
 
 
@@ -114,30 +115,35 @@ class LerInterface:
             raise _wrong("Stien mangler et id, eller har et for meget.", "The path needs an id, or none.")
         if task.open_to_all:
             nobody = Access.anonymous()
-            return answer(accepted(call, do(Wanted(self.store, nobody, call, b""))))
+            return answer(accepted(call, do(Wanted(self.store, nobody, call, Body()))))
         access = await run_in_threadpool(caller, request, self.store, self.settings)
         if task.named:
-            return answer(accepted(call, do(Wanted(self.store, access, call, b""))))
+            return answer(accepted(call, do(Wanted(self.store, access, call, Body()))))
         _require_once(request)
         call.request_id = require_guid("requestId", call.parameters.get("requestid"))
         call.transaction_id = require_guid("transactionId", call.parameters.get("transactionid"))
         access = acting_for(access, call.parameters.get("tjenesteaftagercvr"))
-        with self.one_more(access.require_organisation()):
-            body = await self._body(request, call)
+        body = Body(_written(call), self.store.uploads if task.large else None)
+        with self.one_more(access.require_organisation()), body:
+            await self._receive(request, task, body)
             wanted = Wanted(self.store, access, call, body)
             return answer(await run_in_threadpool(self._once, task, wanted))
 
-    async def _body(self, request: Request, call: Call) -> bytes:
+    async def _receive(self, request: Request, task: Task, body: Body) -> None:
         """Receive the body; only an owner's answer may be large."""
-        most = self.settings.max_body_bytes
-        if call.name == "graveforespoergselsvar":
+        most, received = self.settings.max_body_bytes, 0
+        if task.large:
             most = max(_ANSWER_BODY_BYTES, most)
-        received = bytearray()
+        waiting = bytearray()
         async for chunk in request.stream():
-            received += chunk
-            if len(received) > most:
+            received += len(chunk)
+            if received > most:
                 raise TooLarge(f"The body is larger than {most:,} bytes.")
-        return bytes(received)
+            waiting += chunk
+            if len(waiting) >= _FED_BYTES:
+                await run_in_threadpool(body.feed, bytes(waiting))
+                waiting.clear()
+        body.feed(bytes(waiting))
 
     @contextmanager
     def one_more(self, organisation: str) -> Iterator[None]:
@@ -163,6 +169,7 @@ class LerInterface:
             return earlier
         do = task.with_id if call.resource else task.without_id
         assert do is not None  # noqa: S101  # checked before
+        response: Mapping[str, Any]
         try:
             _refuse_shared_ducts(wanted)
             response = accepted(call, do(wanted))
@@ -172,18 +179,24 @@ class LerInterface:
             if refusal.code in _NOT_KEPT or refusal.code in _UNEXPECTED.values():
                 forget_exchange(self.store, exchange)
                 return response
-        large = call.method == "GET" and len(orjson.dumps(response)) > _KEPT_BYTES
-        end_exchange(self.store, exchange, _AGAIN if large else response)
+        if call.method == "GET" and length_bytes(response) > _KEPT_BYTES:
+            end_exchange(self.store, exchange, _AGAIN)
+            return response
+        response = with_content(response)
+        end_exchange(self.store, exchange, response)
         return response
 
 
 def _exchange(wanted: Wanted) -> Exchange:
     call = wanted.call
-    rest = sorted((name, text) for name, text in call.parameters.items() if name not in _IDS)
-    written = orjson.dumps([call.method, call.name, call.resource, rest])
-    digest = hashlib.sha256(written + b"\0" + wanted.body).hexdigest()
     name = f"{call.method} {call.name}/{call.resource}"
-    return Exchange(wanted.access.require_organisation(), call.request_id, name, digest)
+    return Exchange(wanted.access.require_organisation(), call.request_id, name, wanted.body.digest)
+
+
+def _written(call: Call) -> bytes:
+    """Return what a call is beside its body and ids."""
+    rest = sorted((name, text) for name, text in call.parameters.items() if name not in _IDS)
+    return orjson.dumps([call.method, call.name, call.resource, rest])
 
 
 def _refuse_shared_ducts(wanted: Wanted) -> None:
