@@ -1,19 +1,23 @@
 """Jobs: work recorded in the transaction of its cause, and the worker that does it.
 
-A worker *leases* a job, keeps the lease alive while it runs, and loses it by dying; then another takes it.
+A worker *leases* a job, keeps the lease alive while it runs, and loses it by dying; then another takes it:
+at once where both use one data folder, for the dead one's file there is not locked any more, else when the
+lease has run out.
 A handler may therefore run twice, but what it commits together with :meth:`JobContext.finish` happens once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -50,6 +54,7 @@ MAX_ATTEMPTS = 5
 """How often a job is tried before it counts as failed."""
 
 _BELL = "worker"
+_ALIVE = ".alive"
 _PROGRESS_EVERY_S = 0.1
 _LONGEST_BACKOFF_S = 300.0
 _log = logging.getLogger(__name__)
@@ -382,7 +387,8 @@ class Worker:
     handlers
         Kind -> handler; other kinds are left to other workers.
     lease_s
-        How long after a worker's death its job is taken over. Clocks of several machines must agree better.
+        How long after its death the job of a worker with another data folder is taken over. Clocks of several
+        machines must agree better.
     poll_s
         How long a lost wake-up, a retry or a takeover may be overlooked.
     backoff_s
@@ -404,14 +410,17 @@ class Worker:
         self._poll_s = poll_s
         self._backoff_s = backoff_s
         self._taking = _taking(self._handlers)
+        self._name = new_id()
 
     def run(self, stop: threading.Event) -> None:
         """Do jobs until `stop` is set; a job under way then returns to the queue at its next progress."""
-        with Bell(self._store.records, _BELL) as bell:
+        with self._known_as_alive() as folder, Bell(self._store.records, _BELL) as bell:
+            rang = False
             while not stop.is_set():
                 try:
-                    if not self.run_one(stop):
-                        bell.wait(self._poll_s)
+                    if not rang:
+                        _free_jobs_of_the_dead(self._store, folder)
+                    rang = self.run_one(stop) or bell.wait(self._poll_s)
                 except (StorageFull, StorageUnavailable) as error:
                     _log.warning("the worker cannot reach its jobs: %s", error)
                     stop.wait(self._poll_s)
@@ -443,9 +452,20 @@ class Worker:
             )
         return True
 
+    @contextmanager
+    def _known_as_alive(self) -> Iterator[Path]:
+        """Hold a locked file named after this worker; gives the folder of all of them."""
+        folder = self._store.data_dir / "workers"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{self._name}{_ALIVE}"
+        with path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # freed with the process, also by SIGKILL
+            yield folder
+            path.unlink(missing_ok=True)
+
     def _lease(self, stop: threading.Event) -> JobContext | None:
         """Take the next job: queued and due, or abandoned by a worker that died."""
-        lease = new_id()
+        lease = f"{self._name}.{new_id()}"
         with self._store.begin() as tx:
             values = {"moment": now(), "lease": lease, "until": _in(self._lease_s)}
             row = tx.execute(self._taking, values).one_or_none()
@@ -472,6 +492,18 @@ class Worker:
         pause_s = min(self._backoff_s * 2 ** (attempts - 1), _LONGEST_BACKOFF_S)
         message = f"{error.message} It will be tried again."
         context._release(state="queued", run_after=_in(pause_s), message=message)
+
+
+def _free_jobs_of_the_dead(store: Store, folder: Path) -> None:
+    """End the leases of workers that died over a job; their files in `folder` are not locked any more."""
+    for path in folder.glob(f"*{_ALIVE}"):
+        with suppress(FileNotFoundError, BlockingIOError), path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            theirs = jobs.c.lease_owner.startswith(f"{path.name.removesuffix(_ALIVE)}.", autoescape=True)
+            with store.begin() as tx:
+                tx.execute(sa.update(jobs).where(jobs.c.state == "running", theirs).values(lease_until=now()))
+                tx.commit()
+            path.unlink(missing_ok=True)
 
 
 def _taking(kinds: Iterable[str]) -> sa.Executable:

@@ -461,16 +461,25 @@ def count_slowly(store: Store, job: JobContext) -> None:
     count_effect(store, job)
 
 
-def work(data_dir: Path, url: str | None) -> None:
+def hang(store: Store, job: JobContext) -> None:
+    """Take the job, and never end by itself."""
+    job.progress(0.1, "hanging")
+    time.sleep(600)
+
+
+_DOES = {"count": count_slowly, "hang": hang}
+
+
+def work(data_dir: Path, url: str | None, does: str, lease_s: float) -> None:
     """What a worker process does, until it is killed."""
     store = open_store(data_dir, url)
-    worker = Worker(store, {"work": count_slowly}, lease_s=1.0, poll_s=0.05, backoff_s=0.05)
+    worker = Worker(store, {"work": _DOES[does]}, lease_s=lease_s, poll_s=0.05, backoff_s=0.05)
     worker.run(threading.Event())
 
 
-def start_worker(store: Store) -> ForkServerProcess:
+def start_worker(store: Store, does: str = "count", lease_s: float = 1.0) -> ForkServerProcess:
     url = None if store.records.is_sqlite else store.records.url.render_as_string(hide_password=False)
-    worker = PROCESSES.Process(target=work, args=(store.data_dir, url), daemon=True)
+    worker = PROCESSES.Process(target=work, args=(store.data_dir, url, does, lease_s), daemon=True)
     worker.start()
     return worker
 
@@ -507,6 +516,24 @@ def test_every_job_takes_effect_once_though_workers_are_killed_at_random(store: 
     finally:
         kill(survivor)
     assert effects(store) == [1] * len(ids)
+
+
+def test_the_job_of_a_killed_worker_is_taken_over_at_once_and_that_of_a_living_one_is_not(
+    store: Store,
+) -> None:
+    job_id = queue(store)
+    hanging = start_worker(store, "hang", lease_s=3600)
+    while get(store, ADMIN, job_id).message != "hanging":
+        time.sleep(0.01)
+    heir = start_worker(store, lease_s=3600)
+    try:
+        assert wait_for(store, queue(store), "done").result == {"counted": True}
+        assert get(store, ADMIN, job_id).state == "running"
+        kill(hanging)
+        assert wait_for(store, job_id, "done").attempts == 2
+    finally:
+        kill(heir)
+    assert len(list((store.data_dir / "workers").iterdir())) == 1  # the heir's, who was killed too
 
 
 def test_a_commit_here_rouses_a_worker_in_another_process(store: Store) -> None:
