@@ -17,8 +17,9 @@ from lxml import etree
 
 from geoinfra.presentation.conditions import FALSE, TRUE, All, Condition, all_of, bound, class_condition
 from geoinfra.presentation.resolve import Corridor, Fill, Label, Marker, PointSymbol, Stroke
-from geoinfra.presentation.rules import Rule, part_rules
+from geoinfra.presentation.rules import Rule, listed_types, part_rules
 from geoinfra.presentation.style_set import Part, StyleSet, Test
+from geoinfra.utilities.catalogue import catalogue
 
 __all__ = ["LAYERS", "emit"]
 
@@ -65,11 +66,22 @@ def emit(style_set: StyleSet, *, language: str = "da", theme: str | None = None)
         etree.SubElement(style, f"{{{_SLD}}}IsDefault").text = "1"
         (geometry,) = known["geometry"]
         writer = _Writer(style_set, geometry, language)
+        told = _told(known)
         for part, own in rules:
             if geometry in _GEOMETRIES[part.draw]:
-                writer.part(style, part, own, known)
+                writer.part(style, part, own, told)
     document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
     return document
+
+
+def _told(known: Mapping[str, frozenset[Any]]) -> Mapping[str, frozenset[Any]]:
+    """Return what is known of the features of a layer, with the LER classes that they may be of."""
+    entries = [entry for entry in catalogue().feature_classes if entry.kind in known["kind"]]
+    types = frozenset[Any]().union(*map(listed_types, entries))
+    told = {**known, "feature_class": frozenset(entry.name for entry in entries), "type": types}
+    if all(entry.supply for entry in entries):
+        told["supply"] = frozenset(entry.supply for entry in entries)
+    return told
 
 
 class _Writer:
@@ -96,7 +108,8 @@ class _Writer:
 
     def _bound(self, rule: Rule, known: Mapping[str, frozenset[Any]]) -> Condition:
         """Return when the rule holds, said as shortly as what is known of its features admits."""
-        told = {**rule.known(self._set), **known}
+        own = rule.known(self._set)
+        told = {**known, **{name: values & known.get(name, values) for name, values in own.items()}}
         return all_of(
             [
                 self._class(name, keys, known if name == "type" else told)
