@@ -38,11 +38,12 @@ from services.ogc.engine import encode
 from services.ogc.part import Part, Serve
 from services.ogc.provider import is_queryable
 from services.ogc.styles_part import StylesPart
+from services.ogc.tiles_part import TilesPart
 from services.ogc.views import View, Views
 
 __all__ = ["OgcService"]
 
-PARTS: tuple[Part, ...] = (StylesPart(),)
+PARTS: tuple[Part, ...] = (StylesPart(), TilesPart())
 """The OGC APIs beside the engine."""
 
 _KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")

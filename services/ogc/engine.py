@@ -65,7 +65,7 @@ _MISSING_TEXTS = {
 }  # the adapter itself answers for collections and features that do not exist
 
 _NOT_OFFERED = ("application/ld+json", "text/csv")
-_NOT_OFFERED_RELATIONS = ("http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes", "service-doc")
+_NOT_OFFERED_RELATIONS = ("service-doc",)
 
 
 class EngineAPI(pygeoapi.api.API):  # type: ignore[misc]  # pygeoapi carries no types
@@ -129,6 +129,7 @@ def _prune_links(document: dict[str, Any]) -> None:
             and link.get("rel") not in _NOT_OFFERED_RELATIONS
             and link.get("href")
             and not link["href"].endswith("/jobs?f=html")
+            and "/TileMatrixSets?" not in link["href"]
         ]
 
 
