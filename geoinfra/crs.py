@@ -65,7 +65,11 @@ def parse_crs(text: str | None, *, default: str = "CRS84") -> str:
     if digits.isdigit() and int(digits) in _KNOWN:
         return f"EPSG:{int(digits)}"
     known = ", ".join(f"EPSG:{code}" for code in _KNOWN)
-    raise InvalidInput(f"The CRS '{wanted[:80]}' is not known here.", hint=f"Use CRS84 or one of {known}.")
+    raise InvalidInput(
+        f"The CRS '{wanted[:80]}' is not known here.",
+        hint=f"Use CRS84 or one of {known}.",
+        details={"message_da": f"Koordinatsystemet er ukendt. Brug CRS84 eller et af {known}."},
+    )
 
 
 def uri(name: str) -> str:
@@ -129,6 +133,7 @@ def require_denmark(geometry: shapely.Geometry) -> None:
         raise InvalidGeometry(
             "The coordinates look swapped: northing stands before easting.",
             hint="Write easting first, then northing (in CRS84: longitude first, then latitude).",
+            details={"message_da": "Koordinaterne ser ud til at være byttet om: nord står før øst."},
         )
     raise InvalidGeometry(
         "The geometry lies outside Denmark.",

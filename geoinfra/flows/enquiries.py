@@ -165,7 +165,11 @@ def _require_resend(filed: Enquiry, moment: datetime) -> None:
     )
     terms = may_resend(filing, moment)
     if not terms.allowed:
-        raise Conflict(f"The enquiry {filed.number} cannot be sent again.", hint=terms.text)
+        raise Conflict(
+            f"The enquiry {filed.number} cannot be sent again.",
+            hint=terms.text,
+            details={"message_da": f"Forespørgslen {filed.number} kan ikke gensendes. {terms.text_da}"},
+        )
 
 
 def _filed_with(store: Store, key: str | None, request: EnquiryRequest) -> Enquiry | None:
@@ -192,7 +196,9 @@ def _same_request(connection: sa.Connection, earlier: Enquiry, request: EnquiryR
     same = areas.same_outline(request.polygon, polygon)
     if not same or replace(earlier.request, polygon=request.polygon) != request:
         raise Conflict(
-            "This idempotency key was used for another enquiry.", hint="Use a new key for a new enquiry."
+            "This idempotency key was used for another enquiry.",
+            hint="Use a new key for a new enquiry.",
+            details={"message_da": "Nøglen er brugt til en anden forespørgsel. Brug en ny."},
         )
     return earlier
 

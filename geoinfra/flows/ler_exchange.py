@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from geoinfra.access import Access, Role
-from geoinfra.errors import Conflict, DataRefused, InvalidGeometry, InvalidInput, NotFound, TooLarge
+from geoinfra.errors import Conflict, DataRefused, GeoinfraError, InvalidInput, NotFound, TooLarge
 from geoinfra.flows import answers, owners
 from geoinfra.flows.damages import store_damage
 from geoinfra.flows.enquiries import Answer, Enquiry, enquiry, file_enquiry
@@ -407,8 +407,12 @@ def take_area_answer(
     except DataRefused as refused:
         raise Refusal("13-300", *_rules_broken(refused)) from refused
     except (Conflict, TooLarge, InvalidInput) as error:
-        danish = str(error.details.get("message_da", ""))
-        raise Refusal("13-300", (danish, f"{error.message} {error.hint}".strip())) from error
+        raise Refusal("13-300", _told(error)) from error
+
+
+def _told(error: GeoinfraError) -> tuple[str, str]:
+    """Return an error in Danish, where there is such a text, and in English."""
+    return str(error.details.get("message_da", "")), f"{error.message} {error.hint}".strip()
 
 
 def _store_whole(store: Store, access: Access, number: str, source: BinaryIO, own: Answer) -> Enquiry:
@@ -525,7 +529,7 @@ def file_request(store: Store, access: Access, gml: bytes, request_id: str) -> E
     try:
         return file_enquiry(store, access, document, key=f"ler:{request_id}")
     except InvalidInput as error:
-        raise Refusal("19-300", ("", f"{error.message} {error.hint}".strip())) from error
+        raise Refusal("19-300", _told(error)) from error
 
 
 def _today() -> date:
@@ -720,8 +724,8 @@ def register_interest_area(store: Store, access: Access, gml: bytes, number: int
         _require_other(store, owner, number, area, contacts)
     try:
         return owners.submit_area(store, access, owner, area, contacts, number).area.number
-    except (InvalidInput, InvalidGeometry) as error:
-        raise Refusal("27-300", ("", f"{error.message} {error.hint}".strip())) from error
+    except InvalidInput as error:
+        raise Refusal("27-300", _told(error)) from error
 
 
 def _require_other(

@@ -26,7 +26,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geoinfra.errors import InvalidGeometry, InvalidInput, TooLarge
-from geoinfra.utilities.dig_area import MAX_AREA_M2, MAX_POLYGONS, MAX_VERTICES
+from geoinfra.utilities.dig_area import MAX_AREA_M2, MAX_POLYGONS, MAX_VERTICES, area_error
 
 __all__ = [
     "MAX_PARTS",
@@ -104,7 +104,7 @@ def merge(polygons: Sequence[shapely.Polygon]) -> shapely.Polygon:
     _require_polygons(polygons)
     merged = shapely.union_all(list(polygons))
     if isinstance(merged, shapely.Polygon):
-        _require_sound(merged, "The merged area")
+        _require_sound(merged, "The merged area", "Det samlede område")
         return shapely.normalize(merged)
     raise _apart(polygons, merged)
 
@@ -121,7 +121,7 @@ def joined(parts: Sequence[shapely.Polygon]) -> shapely.Polygon:
     if not isinstance(whole, shapely.Polygon):
         whole = shapely.buffer(whole, _SAME_PLACE_M, join_style="mitre")
     if not isinstance(whole, shapely.Polygon):
-        raise InvalidGeometry("The parts do not make one area.")
+        raise area_error("The parts do not make one area.", "Delene udgør ikke ét område.")
     return shapely.normalize(whole)
 
 
@@ -147,9 +147,12 @@ def gaps_between(polygons: Sequence[shapely.Polygon]) -> tuple[Gap, ...]:
 
 def _require_polygons(polygons: Sequence[shapely.Polygon]) -> None:
     if not 1 <= len(polygons) <= MAX_POLYGONS:
-        raise InvalidInput(f"Give 1 to {MAX_POLYGONS} polygons, not {len(polygons)}.")
+        raise InvalidInput(
+            f"Give 1 to {MAX_POLYGONS} polygons, not {len(polygons)}.",
+            details={"message_da": f"Angiv 1 til {MAX_POLYGONS} polygoner, ikke {len(polygons)}."},
+        )
     for number, polygon in enumerate(polygons, 1):
-        _require_sound(polygon, f"Polygon {number}")
+        _require_sound(polygon, f"Polygon {number}", f"Polygon {number}")
     _require_few_meetings(polygons)
 
 
@@ -160,7 +163,10 @@ def _require_few_meetings(polygons: Sequence[shapely.Polygon]) -> None:
     points, owner = shapely.get_coordinates(shapely.get_rings(list(polygons)), return_index=True)
     of_polygon = shapely.get_rings(list(polygons), return_index=True)[1][owner]
     if len(points) > 2 * MAX_VERTICES:
-        raise InvalidGeometry(f"The polygons have more than {2 * MAX_VERTICES} vertices together.")
+        raise area_error(
+            f"The polygons have more than {2 * MAX_VERTICES} vertices together.",
+            f"Polygonerne har tilsammen mere end {2 * MAX_VERTICES} hjørner. Tegn dem enklere.",
+        )
     same = owner[:-1] == owner[1:]
     sides: Any = shapely.linestrings(np.stack([points[:-1][same], points[1:][same]], axis=1))
     of_side = of_polygon[:-1][same]
@@ -169,21 +175,27 @@ def _require_few_meetings(polygons: Sequence[shapely.Polygon]) -> None:
         one, other = tree.query(sides[low : low + 64])
         met += int((of_side[one + low] < of_side[other]).sum())
         if met > _MOST_MEETINGS:
-            raise InvalidGeometry(
+            raise area_error(
                 "The polygons cross each other too often to be joined.",
-                hint="Draw what belongs together as one simple outline.",
+                "Polygonerne krydser hinanden for ofte til at blive samlet. Tegn ét enkelt omrids.",
+                "Draw what belongs together as one simple outline.",
             )
 
 
-def _require_sound(polygon: shapely.Polygon, what: str) -> None:
+def _require_sound(polygon: shapely.Polygon, what: str = "The area", danish: str = "Området") -> None:
     if not isinstance(polygon, shapely.Polygon) or polygon.is_empty:
-        raise InvalidGeometry(f"{what} is no polygon.")
+        raise area_error(f"{what} is no polygon.", f"{danish} er ikke en polygon.")
     if not np.isfinite(shapely.get_coordinates(polygon)).all():
-        raise InvalidGeometry(f"{what} holds NaN or an infinite number.")
+        raise area_error(f"{what} holds NaN or an infinite number.", f"{danish} har ugyldige tal (NaN).")
     if shapely.get_num_coordinates(polygon) > MAX_VERTICES:
-        raise InvalidGeometry(f"{what} has more than {MAX_VERTICES} vertices.")
+        raise area_error(
+            f"{what} has more than {MAX_VERTICES} vertices.", f"{danish} har mere end {MAX_VERTICES} hjørner."
+        )
     if not polygon.is_valid:
-        raise InvalidGeometry(f"{what} is not valid: {shapely.is_valid_reason(polygon)}.")
+        raise area_error(
+            f"{what} is not valid: {shapely.is_valid_reason(polygon)}.",
+            f"{danish} er ikke gyldig: omridset krydser eller rører sig selv.",
+        )
 
 
 def _groups(polygons: Sequence[shapely.Polygon], merged: shapely.Geometry) -> list[tuple[int, ...]]:
@@ -221,23 +233,21 @@ def _apart(polygons: Sequence[shapely.Polygon], merged: shapely.Geometry) -> Inv
     first = gaps[0]
     apart = f"are {first.distance_m:,.2f} m apart" if first.distance_m else "touch in a point only"
     which = f"{_numbers(first.one)} and {_numbers(first.other)}"
-    return InvalidGeometry(
+    return area_error(
         f"The areas make {len(groups)} pieces, not one: {which} {apart},"
         f" at E {first.start[0]:.1f}, N {first.start[1]:.1f}.",
-        hint="Draw them so that they share a side or overlap, or file one enquiry for each piece.",
-        details={
-            "message_da": f"Områderne udgør {len(groups)} stykker, ikke ét. Tegn dem, så de deler en side"
-            " eller overlapper, eller opret en forespørgsel for hvert stykke.",
-            "pieces": [[i + 1 for i in group] for group in groups],
-            "gaps": [
-                {
-                    "between": [[i + 1 for i in gap.one], [i + 1 for i in gap.other]],
-                    "distance_m": gap.distance_m,
-                    "where": [list(gap.start), list(gap.end)],
-                }
-                for gap in gaps
-            ],
-        },
+        f"Områderne udgør {len(groups)} stykker, ikke ét. Tegn dem, så de deler en side"
+        " eller overlapper, eller opret en forespørgsel for hvert stykke.",
+        "Draw them so that they share a side or overlap, or file one enquiry for each piece.",
+        pieces=[[i + 1 for i in group] for group in groups],
+        gaps=[
+            {
+                "between": [[i + 1 for i in gap.one], [i + 1 for i in gap.other]],
+                "distance_m": gap.distance_m,
+                "where": [list(gap.start), list(gap.end)],
+            }
+            for gap in gaps
+        ],
     )
 
 
@@ -260,14 +270,17 @@ def surroundings(polygon: shapely.Polygon, distance_m: float) -> shapely.Polygon
         The polygon is broken.
     """
     if not (math.isfinite(distance_m) and 0 < distance_m <= MAX_DISTANCE_M):
-        raise InvalidInput(f"The distance must be above 0 and at most {MAX_DISTANCE_M:,.0f} m.")
-    _require_sound(polygon, "The area")
+        raise InvalidInput(
+            f"The distance must be above 0 and at most {MAX_DISTANCE_M:,.0f} m.",
+            details={"message_da": f"Afstanden skal være over 0 og højst {MAX_DISTANCE_M:.0f} m."},
+        )
+    _require_sound(polygon)
     if shapely.get_num_coordinates(polygon) > _PLAIN_VERTICES:
         beside = _around_many(polygon, distance_m)
     else:
         beside = shapely.difference(shapely.buffer(polygon, distance_m, quad_segs=16), polygon)
     if not isinstance(beside, shapely.Polygon | shapely.MultiPolygon):
-        raise InvalidGeometry("The surroundings of the area are no polygon.")
+        raise area_error("The surroundings of the area are no polygon.", "Omgivelserne er ikke en polygon.")
     return beside
 
 
@@ -298,8 +311,10 @@ def split(polygon: shapely.Polygon, limit_m2: float = MAX_AREA_M2) -> tuple[shap
         More than 200 parts would be needed.
     """
     if not (math.isfinite(limit_m2) and limit_m2 >= 1.0):
-        raise InvalidInput("The limit must be at least 1 m2.")
-    _require_sound(polygon, "The area")
+        raise InvalidInput(
+            "The limit must be at least 1 m2.", details={"message_da": "Grænsen skal være mindst 1 m2."}
+        )
+    _require_sound(polygon)
     if polygon.area <= limit_m2:
         return (polygon,)
     allowed = limit_m2 - _BELOW_LIMIT_M2
@@ -307,6 +322,7 @@ def split(polygon: shapely.Polygon, limit_m2: float = MAX_AREA_M2) -> tuple[shap
         raise TooLarge(
             f"The area is {polygon.area:,.0f} m2; at most {MAX_PARTS} parts of {limit_m2:,.0f} m2 are made.",
             hint="Draw the area closer to what will be dug.",
+            details={"message_da": "Graveområdet er for stort til at blive delt. Tegn det tættere."},
         )
     parts = tuple(_divided(shapely.normalize(shapely.force_2d(polygon)), allowed, _Work()))
     _require_cover(polygon, parts, limit_m2)
@@ -323,8 +339,10 @@ class _Work:
         """Take steps off what is left, or refuse to go on."""
         self._left -= steps
         if self._left < 0:
-            raise InvalidGeometry(
-                "The outline is too intricate to be split.", hint="Simplify it to what the dig needs."
+            raise area_error(
+                "The outline is too intricate to be split.",
+                "Omridset er for indviklet til at blive delt. Tegn det enklere.",
+                "Simplify it to what the dig needs.",
             )
 
 
@@ -357,8 +375,10 @@ def _halves(polygon: shapely.Polygon, allowed_m2: float, work: _Work) -> _Pair:
         if best and _cut_length(polygon, best) <= long_m:
             break
     if best is None:
-        raise InvalidGeometry(
-            "The area cannot be split by straight cuts.", hint="Simplify the outline, or split it by hand."
+        raise area_error(
+            "The area cannot be split by straight cuts.",
+            "Området kan ikke deles med lige snit. Tegn det enklere, eller del det selv.",
+            "Simplify the outline, or split it by hand.",
         )
     one, other = best
     return (one, other) if _place(one) <= _place(other) else (other, one)
@@ -691,7 +711,7 @@ def _touched(
     away = np.where(allowed, np.hypot(*(places - point).T), np.inf)
     side = int(np.argmin(away))
     if away[side] > _SAME_PLACE_M:
-        raise InvalidGeometry("A hole of the area lies outside it.")
+        raise area_error("A hole of the area lies outside it.", "Et hul i området ligger uden for det.")
     return side, float(share[side]), point
 
 
@@ -737,4 +757,8 @@ def _require_cover(polygon: shapely.Polygon, parts: Sequence[shapely.Polygon], l
     areas = [part.area for part in parts]
     sound = all(part.is_valid and part.geom_type == "Polygon" for part in parts)
     if not sound or max(areas) > limit_m2 or abs(sum(areas) - polygon.area) > 1e-9 * polygon.area + 1e-4:
-        raise InvalidGeometry("The area cannot be split.", hint="Simplify the outline, or split it by hand.")
+        raise area_error(
+            "The area cannot be split.",
+            "Området kan ikke deles. Tegn det enklere, eller del det selv.",
+            "Simplify the outline, or split it by hand.",
+        )

@@ -18,6 +18,7 @@ __all__ = [
     "MAX_AREA_M2",
     "MAX_POLYGONS",
     "MAX_VERTICES",
+    "area_error",
     "polygon_from_geojson",
     "polygons_from_geojson",
     "require_area",
@@ -28,6 +29,11 @@ MAX_AREA_M2: Final = 250_000.0
 MAX_VERTICES: Final = 10_000
 MAX_POLYGONS: Final = 500
 """Polygons that may be merged at once."""
+
+
+def area_error(message: str, danish: str, hint: str = "", **details: Any) -> InvalidGeometry:
+    """Return the refusal of an area, in English and in Danish for people who file."""
+    return InvalidGeometry(message, hint=hint, details={**details, "message_da": danish})
 
 
 def polygons_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> list[shapely.Polygon]:
@@ -56,12 +62,11 @@ def polygons_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> list[
         try:
             found.append(polygon_from_geojson(part, source_crs))
         except InvalidGeometry as error:
-            danish = error.details.get("message_da")
-            told = {"message_da": f"Polygon {number} af {len(parts)}: {danish}"} if danish else {}
-            raise InvalidGeometry(
+            raise area_error(
                 f"Polygon {number} of {len(parts)}: {error.message}",
-                hint=error.hint,
-                details={**error.details, **told},
+                f"Polygon {number} af {len(parts)}: {error.details['message_da']}",
+                error.hint,
+                **{name: told for name, told in error.details.items() if name != "message_da"},
             ) from None
     return found
 
@@ -80,9 +85,10 @@ def _polygon_documents(document: Any) -> list[Any]:
         else:
             waiting += [(part, depth + 1) for part in reversed(inner[: MAX_POLYGONS + 1])]
         if len(found) > MAX_POLYGONS:
-            raise InvalidGeometry(
+            raise area_error(
                 f"The area holds more than {MAX_POLYGONS} polygons.",
-                hint="Draw what belongs together as one.",
+                f"Området har mere end {MAX_POLYGONS} polygoner. Tegn det, der hører sammen, som ét.",
+                "Draw what belongs together as one.",
             )
     return found
 
@@ -112,9 +118,10 @@ def _rings(polygon: Any) -> list[Any]:
 
 
 def _not_polygons() -> InvalidGeometry:
-    return InvalidGeometry(
+    return area_error(
         "The area must be a GeoJSON Polygon, or several that make one.",
-        hint="Give a Polygon, a MultiPolygon or a list of Polygons that share a side or overlap.",
+        "Området skal være en polygon (GeoJSON), eller flere, der udgør én.",
+        "Give a Polygon, a MultiPolygon or a list of Polygons that share a side or overlap.",
     )
 
 
@@ -140,14 +147,19 @@ def polygon_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> shapel
         raise _not_polygons()
     rings = document.get("coordinates")
     if not isinstance(rings, list) or not rings:
-        raise InvalidGeometry("The polygon has no ring.", hint="Give at least one ring of four positions.")
+        raise area_error(
+            "The polygon has no ring.",
+            "Polygonen har intet omrids. Tegn mindst tre hjørner.",
+            "Give at least one ring of four positions.",
+        )
     _require_few_vertices(rings)
     arrays = [_ring(ring) for ring in rings]
     moved = [np.column_stack(crs.transform_xy(r[:, 0], r[:, 1], source_crs, "EPSG:25832")) for r in arrays]
     if not all(np.isfinite(ring).all() for ring in moved):
-        raise InvalidGeometry(
+        raise area_error(
             "The coordinates lie outside the area where the CRS is defined.",
-            hint="Check the CRS and the axis order: CRS84 is longitude, latitude.",
+            "Koordinaterne ligger uden for koordinatsystemets område. Tjek system og akserækkefølge.",
+            "Check the CRS and the axis order: CRS84 is longitude, latitude.",
         )
     _reject_swapped_degrees(arrays[0], source_crs)
     polygon = shapely.Polygon(moved[0], moved[1:])
@@ -160,15 +172,18 @@ def polygon_from_geojson(document: Any, source_crs: str = "OGC:CRS84") -> shapel
 def _require_few_vertices(rings: Sequence[Any]) -> None:
     vertices = sum(len(ring) for ring in rings if isinstance(ring, list))
     if vertices > MAX_VERTICES:
-        raise InvalidGeometry(
+        raise area_error(
             f"The polygon has {vertices} vertices; at most {MAX_VERTICES} are taken.",
-            hint="Simplify the outline to what the dig needs.",
+            f"Omridset har {vertices} hjørner; der må højst være {MAX_VERTICES}. Tegn det enklere.",
+            "Simplify the outline to what the dig needs.",
         )
 
 
 def _ring(ring: Any) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    wrong = InvalidGeometry(
-        "A ring of the polygon is not a list of positions.", hint="Write each position as [x, y] in numbers."
+    wrong = area_error(
+        "A ring of the polygon is not a list of positions.",
+        "Et omrids i polygonen er ikke en liste af koordinatpar.",
+        "Write each position as [x, y] in numbers.",
     )
     if not isinstance(ring, list):
         raise wrong
@@ -178,11 +193,16 @@ def _ring(ring: Any) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in position):
             raise wrong
         if not all(math.isfinite(n) for n in position):
-            raise InvalidGeometry("The polygon holds NaN or an infinite number.", hint="Remove that vertex.")
+            raise area_error(
+                "The polygon holds NaN or an infinite number.",
+                "Polygonen har et hjørne uden gyldige tal (NaN eller uendelig). Fjern hjørnet.",
+                "Remove that vertex.",
+            )
     if len(ring) < 4 or list(ring[0]) != list(ring[-1]):
-        raise InvalidGeometry(
+        raise area_error(
             "A ring must have at least four positions and end where it starts.",
-            hint="Repeat the first position at the end.",
+            "Et omrids skal have mindst tre hjørner og slutte, hvor det begynder.",
+            "Repeat the first position at the end.",
         )
     return np.array([position[:2] for position in ring], dtype=np.float64)
 
@@ -191,9 +211,10 @@ def _reject_swapped_degrees(ring: np.ndarray[Any, np.dtype[np.float64]], source_
     geographic = source_crs in ("OGC:CRS84", "EPSG:4326", "EPSG:4258")
     x, y = ring[:, 0], ring[:, 1]
     if geographic and (x > 54).all() and (x < 58.5).all() and (y > 7).all() and (y < 16).all():
-        raise InvalidGeometry(
+        raise area_error(
             "The coordinates look swapped: latitude stands before longitude.",
-            hint="GeoJSON wants longitude first, then latitude.",
+            "Koordinaterne ser ud til at være byttet om: breddegrad står før længdegrad.",
+            "GeoJSON wants longitude first, then latitude.",
         )
 
 
@@ -201,13 +222,11 @@ def _self_intersecting(polygon: shapely.Polygon) -> InvalidGeometry:
     reason = explain_validity(polygon)
     place = re.search(r"\[(-?[\d.]+) (-?[\d.]+)", reason)
     where = f" at E {float(place[1]):.1f}, N {float(place[2]):.1f}" if place else ""
-    return InvalidGeometry(
+    return area_error(
         f"The polygon crosses or touches itself{where} ({reason.split('[')[0].strip()}).",
-        hint="Draw the outline so that no two of its sides cross.",
-        details={
-            "message_da": f"Omridset krydser eller rører sig selv{where.replace(' at ', ' ved ')}.",
-            **({"where": [float(place[1]), float(place[2])]} if place else {}),
-        },
+        f"Omridset krydser eller rører sig selv{where.replace(' at ', ' ved ')}.",
+        "Draw the outline so that no two of its sides cross.",
+        **({"where": [float(place[1]), float(place[2])]} if place else {}),
     )
 
 
@@ -222,10 +241,10 @@ def require_area(polygon: shapely.Polygon, most_m2: float = MAX_AREA_M2) -> None
         It is above the limit.
     """
     if polygon.area < 0.1:
-        raise InvalidGeometry(
+        raise area_error(
             "The polygon has no area.",
-            hint="Draw around the place where you will dig.",
-            details={"message_da": "Graveområdet har intet areal. Tegn rundt om, hvor der skal graves."},
+            "Graveområdet har intet areal. Tegn rundt om, hvor der skal graves.",
+            "Draw around the place where you will dig.",
         )
     if polygon.area > most_m2:
         raise TooLarge(

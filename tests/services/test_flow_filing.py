@@ -273,6 +273,7 @@ def test_a_project_is_sent_again_whole_free_and_once_for_a_key(world: Store) -> 
     with pytest.raises(Conflict) as refused:
         resend_enquiry(world, access, again.number)
     assert first.number in refused.value.hint
+    assert "kan ikke gensendes" in refused.value.details["message_da"]
     listed = list_projects(world, access)
     assert [one.number for one in listed] == [again.number, first.number]
     assert project(world, owner(WAITED), first.project.numbers[1]).number == first.project.numbers[1]
