@@ -59,6 +59,7 @@ type RowNumbers = NDArray[np.int64] | range
 """Numbers of rows within a delivery, counted from 1, in the order wanted."""
 
 _LAST_ROW = 2**62
+_FEW_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +494,50 @@ class DatasetView:
                 left = None if cap is None else cap - total
                 total += self._engine.count(Selection(part, self.schema, query), left)
         return total
+
+    def page(self, query: FeatureQuery, cap: int) -> tuple[list[FeatureBatch], int]:
+        """Read a page, and count what its query matches; where few rows match, one search gives both.
+
+        Parameters
+        ----------
+        cap
+            Stop counting here.
+
+        Raises
+        ------
+        InvalidInput, InvalidFilter, InvalidGeometry, Expired
+            See :meth:`read`.
+        """
+        narrowed = query.bbox or query.polygon or query.equal or query.filter is not None
+        in_one_order = len(self._parts) == 1 or not query.sort
+        if not narrowed or not in_one_order or query.limit is None or query.after is not None:
+            return list(self.read(query)), self.count(query, cap)
+        columns = self._checked(query)
+        enough = max(_FEW_ROWS, query.offset + query.limit)
+        found: list[tuple[Part, RowNumbers]] = []
+        total = 0
+        for selection in self._selections(query, None):
+            found.append((selection.part, self._engine.select(selection, enough + 1 - total)))
+            total += len(found[-1][1])
+            if total > enough:
+                total = self.count(query, cap)
+                break
+        return self._cut_out(found, query, columns), min(total, cap)
+
+    def _cut_out(
+        self, found: Sequence[tuple[Part, RowNumbers]], query: FeatureQuery, columns: tuple[str, ...]
+    ) -> list[FeatureBatch]:
+        """Read the page's rows of those that were found."""
+        skip, left = query.offset, query.limit or 0
+        batches = []
+        for part, numbers in found:
+            wanted = numbers[skip : skip + left]
+            skip -= min(skip, len(numbers))
+            left -= len(wanted)
+            for start in range(0, len(wanted), BATCH_ROWS):
+                chunk = wanted[start : start + BATCH_ROWS]
+                batches.append(self._engine.rows(part, self.schema, chunk, columns, query.geometry))
+        return batches
 
     def extent(self) -> Bounds | None:
         """Return the bounds of every row in the view (EPSG:25832 metres), ``None`` without any geometry."""

@@ -73,6 +73,7 @@ _SQL_TYPES = {
 _HAS_BOUNDS = Condition("EXISTS (SELECT 1 FROM rtree_features_geom_rowid e WHERE e.rowid = f.fid)")
 _CELL = np.dtype([("id", ">i8"), ("box", ">f4", (4,))])  # of an R*Tree node: minx, maxx, miny, maxy
 _NEIGHBOURS = 32
+_FEW_ROWS = 100
 _BOOLEANS = {None: None, 0: False, 1: True}
 
 
@@ -397,11 +398,24 @@ class _Search:
             sql = f"SELECT f.fid FROM features f WHERE {self.condition.sql} ORDER BY f.fid"
             fids = _fids(connection.execute(sql, self.condition.parameters))
             return fids, np.full((len(fids), 4), np.nan)
-        fids, boxes = _lookup(connection, windows)
+        few = len(windows) == 1 and self._expected_rows(windows[0]) < _FEW_ROWS
+        fids, boxes = _lookup_few(connection, windows[0]) if few else _lookup(connection, windows)
         if self.needs_rows:
             met = self._met(connection, fids)
             return fids[met], boxes[met]
         return fids, boxes
+
+    def _expected_rows(self, window: Bounds) -> float:
+        """Guess from the areas how many rows lie in a window."""
+        extent = self.part.extent
+        if extent is None:
+            return 0.0
+        share = 1.0
+        for low, high in ((0, 2), (1, 3)):
+            side = extent[high] - extent[low]
+            covered = min(window[high], extent[high]) - max(window[low], extent[low])
+            share *= min(max(covered, 0.0) / side, 1.0) if side > 0 else 1.0
+        return share * self.part.rows
 
     def _met(self, connection: sqlite3.Connection, fids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mark the rows for which SQL's part of the condition holds."""
@@ -426,6 +440,21 @@ class _Search:
             min(b[3] for b in wholes),
         )
         return [(max(b[0], low_e), max(b[1], low_n), min(b[2], high_e), min(b[3], high_n)) for b in narrowest]
+
+
+def _lookup_few(
+    connection: sqlite3.Connection, window: Bounds
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Walk the R*Tree by SQLite's own walk, which is faster for some hundred rows."""
+    sql = (
+        "SELECT id, minx, miny, maxx, maxy FROM rtree_features_geom "
+        "WHERE maxx >= ? AND maxy >= ? AND minx <= ? AND miny <= ?"
+    )
+    found = connection.execute(sql, window).fetchall()
+    if not found:
+        return np.empty(0, dtype=np.int64), np.empty((0, 4))
+    cells = np.array(found, dtype=np.float64)
+    return cells[:, 0].astype(np.int64), cells[:, 1:]
 
 
 def _lookup(

@@ -194,7 +194,8 @@ def _wide(name: str) -> tuple[float, float, float, float]:
     """Return northern Europe in a CRS, x first."""
     if not crs.is_metric(name):
         return _WIDE_DEGREES
-    return crs.transformer("OGC:CRS84", name).transform_bounds(*_WIDE_DEGREES, densify_pts=21)
+    west, south, east, north = crs.transformer("OGC:CRS84", name).transform_bounds(*_WIDE_DEGREES)
+    return west, south, east, north
 
 
 def _mover(source: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
