@@ -43,6 +43,10 @@ _BETWEEN_TESTS = timedelta(seconds=30)
 _MEMBERS = frozenset({"kind", "target", "events"})
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
 _URL_LETTERS = re.compile(r"[!-~]{1,2000}")  # printable ASCII without the space
+_HOST_NAME = re.compile(
+    r"(?!.{254})(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a last label of digits is an IPv4 address in some spelling
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _CLOUD_METADATA = ipaddress.IPv6Address("fd00:ec2::254")
@@ -290,7 +294,8 @@ def check_webhook_url(url: str, rules: ChannelRules) -> SplitResult:
     Raises
     ------
     InvalidInput
-        It is not ``https``, carries a name and password or a fragment, or names a forbidden address.
+        It is not ``https``, carries a name and password or a fragment, or its host is a forbidden address, an
+        address in an odd spelling, or a name that is known to one machine or network alone.
     """
     try:
         parts = urlsplit(url) if _URL_LETTERS.fullmatch(url) else None
@@ -304,9 +309,20 @@ def check_webhook_url(url: str, rules: ChannelRules) -> SplitResult:
         raise InvalidInput("A webhook is reached by https.", details={"found": parts.scheme[:20]})
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InvalidInput("A webhook's URL has no user, password or fragment.")
-    if _is_address(parts.hostname) and not is_allowed_address(parts.hostname, rules, scheme=parts.scheme):
+    if not _is_allowed_host(parts.hostname, rules, parts.scheme):
         raise InvalidInput("A webhook does not lead to this address.", hint="Use a public address.")
     return parts
+
+
+def _is_allowed_host(host: str, rules: ChannelRules, scheme: str) -> bool:
+    """Whether a host may be named; to which addresses a name leads is another question."""
+    if _is_address(host):
+        return is_allowed_address(host, rules, scheme=scheme)
+    name = host.removesuffix(".")
+    last = name.rpartition(".")[2]
+    if not _HOST_NAME.fullmatch(name) or _NUMBER.fullmatch(last):
+        return False
+    return rules.local_webhooks or ("." in name and last != "localhost")
 
 
 def _is_address(host: str) -> bool:

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from geoinfra.utilities.ler_api import Refusal, error_codes
 
-__all__ = ["Call", "FileData", "accepted", "answer", "length_bytes", "refused", "with_content"]
+__all__ = ["Call", "FileData", "accepted", "answer", "refused"]
 
 _STATUS = {
     "00-100": 500,
@@ -128,23 +128,6 @@ def _received(call: Call) -> str:
 def _tail(data: Any) -> dict[str, Any]:
     sent = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"SendTimestamp": sent, "Data": data}
-
-
-def length_bytes(document: Mapping[str, Any]) -> int:
-    """Return how long the response of an envelope is."""
-    data = document["Data"]
-    if not isinstance(data, FileData):
-        return len(orjson.dumps(document))
-    return len(orjson.dumps({**document, "Data": data.to_json("")})) + data.encoded_bytes
-
-
-def with_content(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an envelope with the whole content of its file in it."""
-    data = document["Data"]
-    if not isinstance(data, FileData):
-        return document
-    with data.file:
-        return {**document, "Data": data.to_json(base64.b64encode(data.file.read()).decode())}
 
 
 def answer(document: Mapping[str, Any]) -> Response:

@@ -18,6 +18,7 @@ from services.settings import Settings
 
 __all__ = ["acting_for", "caller", "cvr_of_subject"]
 
+_LONGEST_SUBJECT = 2000
 _ORGANISATION_IDENTIFIER = x509.ObjectIdentifier("2.5.4.97")
 _SPELLINGS = {
     "serialNumber": NameOID.SERIAL_NUMBER,
@@ -99,7 +100,9 @@ def cvr_of_subject(subject: str) -> str:
         or several.
     """
     try:
-        name = x509.Name.from_rfc4514_string(subject[:2000], _ATTRIBUTES)
+        if len(subject) > _LONGEST_SUBJECT:
+            raise ValueError("The subject is too long.")
+        name = x509.Name.from_rfc4514_string(subject, _ATTRIBUTES)
     except ValueError as error:
         raise Refusal(
             "00-300", ("Certifikatets subject kan ikke læses.", "The certificate's subject cannot be read.")

@@ -25,7 +25,7 @@ from geoinfra.storage import Store
 from geoinfra.utilities.ler_api import PARALLEL_CALLS, Refusal, require_guid
 from services.ler.body import MOST_ANSWER_BYTES, Body
 from services.ler.calls import CALLS, Task, Wanted
-from services.ler.envelope import Call, accepted, answer, length_bytes, refused, with_content
+from services.ler.envelope import Call, accepted, answer, refused
 from services.ler.identity import acting_for, caller
 from services.settings import Settings
 
@@ -37,8 +37,7 @@ _PATH = re.compile(rf"/api(?:/v(?P<version>[0-9]{{1,3}}))?/(?P<name>{_NAMES})(?:
 _UNVERSIONED = frozenset(("basictest", "securetest", "errorcodes"))
 _IDS = ("requestid", "transactionid")
 _NOT_KEPT = frozenset(("00-100", "00-110", "00-530", "00-540"))
-_KEPT_BYTES: Final = 64 * 1024
-_AGAIN: Final = {"again": True}  # kept in the place of a large response to a reading call
+_AGAIN: Final = {"again": True}  # kept in the place of what a reading call gave
 _UNEXPECTED: Final = {"graveforespoergselsvar": "13-100", "interesseomraade": "27-999"}
 _FED_BYTES: Final = 1 << 18
 _ANSWER_BODY_BYTES: Final = MOST_ANSWER_BYTES * 4 // 3 + 64 * 1024
@@ -161,7 +160,10 @@ class LerInterface:
                     del self._at_work[organisation]
 
     def _once(self, task: Task, wanted: Wanted) -> Mapping[str, Any]:
-        """Do a call, or answer as when it was done before."""
+        """Do a call, or answer as when it was done before.
+
+        What a reading call gave is not kept: asked again, it is for who may read it then.
+        """
         call = wanted.call
         exchange = _exchange(wanted)
         earlier = begin_exchange(self.store, exchange)
@@ -179,11 +181,7 @@ class LerInterface:
             if refusal.code in _NOT_KEPT or refusal.code in _UNEXPECTED.values():
                 forget_exchange(self.store, exchange)
                 return response
-        if call.method == "GET" and length_bytes(response) > _KEPT_BYTES:
-            end_exchange(self.store, exchange, _AGAIN)
-            return response
-        response = with_content(response)
-        end_exchange(self.store, exchange, response)
+        end_exchange(self.store, exchange, _AGAIN if call.method == "GET" else response)
         return response
 
 

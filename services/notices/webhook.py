@@ -32,6 +32,7 @@ _CONNECT_S = 5.0
 _WHOLE_S = 15.0
 _LATER = frozenset({408, 425, 429})
 _UNREACHABLE = "The receiver could not be reached."
+_NOWHERE = "The receiver's name has no address that webhooks are allowed to reach."
 
 
 def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
@@ -110,14 +111,18 @@ class Webhooks:
             connection.close()
 
     def _addresses(self, host: str, port: int, scheme: str) -> Sequence[tuple[int, tuple[str, int]]]:
-        """Resolve a name; one forbidden address among its addresses forbids it."""
+        """Resolve a name; one forbidden address among its addresses forbids it.
+
+        A name that leads to a forbidden address fares like one that does not exist: nobody learns by a
+        webhook which names the installation's own network has.
+        """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise Undelivered("The receiver's name has no address.") from error
+            raise Undelivered(_NOWHERE) from error
         for _family, _type, _protocol, _name, address in found:
             if not is_allowed_address(str(address[0]), self._rules, scheme=scheme):
-                raise Undelivered("The receiver's name leads to an address that is not allowed.", final=True)
+                raise Undelivered(_NOWHERE)
         return [(int(family), (str(address[0]), port)) for family, _, _, _, address in found]
 
     def _open(self, addresses: Sequence[tuple[int, tuple[str, int]]]) -> socket.socket:

@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import shapely
 import sqlalchemy as sa
@@ -354,6 +355,43 @@ def test_the_same_request_id_gives_the_stored_response_and_nothing_is_done_twice
     assert stranger["Error"] is None
     listed = digger.call("GET", "/api/v1/ledningspakkeStatus", request_id=str(uuid.uuid4()).upper())
     assert listed["RequestId"] == listed["RequestId"].lower()
+
+
+@pytest.mark.parametrize("call", ["ledningspakke", "ledningspakkeKortviser"])
+def test_a_request_id_opens_no_package_that_is_archived_or_of_before_a_correction(
+    world: World, call: str
+) -> None:
+    number, request_id = world.filed(), str(uuid.uuid4())
+    answered(world["owner"], number, 29, svar(ids=("el.vrangt",)))
+    work_off(world.store)
+    digger, path = world["digger"], f"/api/v1/{call}/{number}"
+
+    def lines() -> bytes:
+        content = digger.call("GET", path, request_id=request_id)["Data"]["base64data"]
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as archive:
+            return archive.read("consolidated.gml")
+
+    assert b"el.vrangt" in lines()
+    assert b"el.vrangt" in lines()
+    assert answered(world["owner"], number, 29, svar(ids=("el.ret",)), isOpdatering="true")["Error"] is None
+    work_off(world.store)
+    assert b"el.ret" in lines()
+    assert b"el.vrangt" not in lines()
+    with world.store.begin() as tx:
+        ours = schema.enquiries.c.number == number_of(str(number))
+        tx.execute(sa.update(schema.enquiries).where(ours).values(valid_to="2020-01-01T00:00:00.000Z"))
+        tx.commit()
+    assert digger.code("GET", path, request_id=request_id) == "16-410"
+
+
+def test_what_a_reading_call_gave_is_not_kept(world: World) -> None:
+    """A list of requests names the filer's people; a response that lies about may outlive its enquiry."""
+    world.filed()
+    request_id, table = str(uuid.uuid4()), schema.exchanges.c
+    assert world["owner"].call("GET", "/api/v4/anmodning", request_id=request_id)["Data"]["AnmodningList"]
+    with world.store.read() as connection:
+        kept = str(connection.scalar(sa.select(table.response).where(table.request_id == request_id)))
+    assert json.loads(kept) == {"again": True}
 
 
 def test_a_large_response_to_a_reading_call_is_read_again_and_not_kept(world: World) -> None:
@@ -794,6 +832,11 @@ def test_a_certificate_that_a_trusted_proxy_vouches_for_is_an_account(world: Wor
         (f"2.5.4.97=NTRDK-{OWNER},serialNumber=CVR:{DIGGER}-FID:1", "00-261"),
         ("not a subject", "00-300"),
         (f"/CN=x/serialNumber=CVR:{OWNER}", "00-300"),
+        (f"serialNumber=CVR:{OWNER}+serialNumber=CVR:{DIGGER}", "00-261"),
+        (f"serialNumber=CVR:{OWNER},{','.join(['OU=x'] * 500)},serialNumber=CVR:{DIGGER}", "00-300"),
+        (f"serialNumber=CVR:{OWNER},CN=", "00-300"),
+        (f"serialNumber=CVR:{OWNER}\\,serialNumber=CVR:{DIGGER}", "00-260"),
+        ("serialNumber=#0c0c4356523a3130303030303638", "00-260"),
     ],
 )
 def test_other_certificates_are_refused(world: World, text: str, code: str) -> None:
@@ -801,7 +844,67 @@ def test_other_certificates_are_refused(world: World, text: str, code: str) -> N
     assert client.code("GET", "/api/v4/anmodning") == code
 
 
-def test_a_subject_counts_from_trusted_proxies_only_and_never_beside_another(tmp_path: Path) -> None:
+def raw_code(url: str, *headers: tuple[str, str]) -> str:
+    """Make one call with headers as they are given, also one twice, and return the error code."""
+    ids = {"requestId": str(uuid.uuid4()), "transactionId": str(uuid.uuid4())}
+    answer = httpx.get(f"{url}/api/v4/anmodning", params=ids, headers=list(headers), timeout=60).json()
+    return answer["Error"]["ErrorCode"] if answer["Error"] else ""
+
+
+def test_a_client_adds_nothing_to_what_the_proxy_says(world: World) -> None:
+    """A second header, the same in other letters, one of the usual names, or a token that is not good."""
+    good = ("X-Subject", subject(OWNER))
+    assert raw_code(world.url, good) == ""
+    for other in (("X-Subject", subject(OTHER_OWNER)), ("x-subject", subject(OWNER))):
+        assert raw_code(world.url, good, other) == "00-300"
+        assert raw_code(world.url, other, good) == "00-300"
+    for name in (
+        "X_Subject",
+        "X-Subject-DN",
+        "X-SSL-Client-S-DN",
+        "X-Client-Cert",
+        "X-Forwarded-Client-Cert",
+    ):
+        assert raw_code(world.url, (name, subject(OWNER))) == "00-300"
+    assert raw_code(world.url, ("X-Subject", "")) == "00-300"
+    assert raw_code(world.url, good, ("Authorization", "Bearer gi_" + "a" * 43)) == "00-200"
+    assert raw_code(world.url, good, ("Authorization", "")) == "00-200"
+    assert raw_code(world.url, good, ("Authorization", f"Bearer {world.tokens['digger']}")) == "00-200"
+
+
+def test_a_certificate_of_another_organisation_opens_nothing_of_this_one(world: World) -> None:
+    number = world.filed()
+    stranger = LerClient(world.url, headers={"X-Subject": subject(OTHER_DIGGER)})
+    other = LerClient(world.url, headers={"X-Subject": subject(OTHER_OWNER)})
+    for call in ("ledningspakke", "ledningspakkeKortviser", "ledningspakkeStatus"):
+        assert stranger.code("GET", f"/api/v1/{call}/{number}") == "16-400"
+    assert stranger.code("GET", f"/api/v1/graveforespoergselKvittering/{number}") == "24-400"
+    assert stranger.code("POST", f"/api/v1/ledningspakkeModtaget/{number}") == "16-400"
+    assert other.code("GET", f"/api/v4/anmodning/{number}", indberetningsNr=29) == "00-200"
+    assert other.code("POST", f"/api/v4/anmodningModtaget/{number}", indberetningsNr=29) == "00-200"
+    assert answered(other, number, 29, svar(OTHER_OWNER))["Error"]["ErrorCode"] == "00-200"
+    assert other.code("POST", "/api/v1/graveskade", {**DAMAGE, "lerNummer": str(number)}) == "18-300"
+    assert other.code("POST", "/api/v1/graveskade", {**DAMAGE, "lerNummer": "2026999999"}) == "18-300"
+    area = {"Gmlbase64data": encoded(area_gml())}
+    assert other.code("POST", "/api/v1/interesseomraade", area, indberetningsNr=29) == "27-410"
+    assert stranger.code("GET", "/api/v1/ledningspakkeStatus", tjenesteaftagerCvr=DIGGER) == "00-210"
+
+
+def test_a_certificate_ends_with_the_tokens_of_its_organisation(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    stocked(store)
+    with serving(store, ler_proxies="127.0.0.1", ler_subject_header="X-Subject") as (url, _):
+        for column, cvr in (("expires_at", OWNER), ("revoked_at", OTHER_OWNER)):
+            assert raw_code(url, ("X-Subject", subject(cvr))) == ""
+            with store.begin() as tx:
+                ours = schema.tokens.c.organisation == cvr
+                tx.execute(sa.update(schema.tokens).where(ours).values({column: ago(minutes=1)}))
+                tx.commit()
+            assert raw_code(url, ("X-Subject", subject(cvr))) == "00-240"
+    store.close()
+
+
+def test_a_subject_counts_from_trusted_proxies_only(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     stocked(store)
     header = {"X-Subject": subject(OWNER), "X-Forwarded-For": "192.0.2.7"}

@@ -98,6 +98,13 @@ def test_http_reaches_loopback_only_and_by_the_setting(address: str) -> None:
         "https://exa mple.dk/", "https://example.dk/\r\nHost: x", "https://example.dk\\@127.0.0.1/",
         "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/latest", "https://[fe80::1%25eth0]/",
         "https://[::1/", "https://rødgrød.dk/", "https://example.dk/" + "x" * 2000, "", "https://\0/",
+        "https://localhost/", "https://LOCALHOST./", "https://db.localhost/", "https://db/", "https://0/",
+        "https://2130706433/", "https://0x7f000001/", "https://0x7f.1/", "https://0177.0.0.1/", "https://127.1/",
+        "https://127.0.0.1./", "https://127%2e0.0.1/", "https://[::ffff:127.0.0.1]/", "https://[::ffff:a9fe:a9fe]/",
+        "https://[64:ff9b::7f00:1]/", "https://[64:ff9b:1::7f00:1]/", "https://[2002:7f00:1::]/", "https://[::]/",
+        "https://[0:0:0:0:0:0:0:1]/", "https://[fd00:ec2::254]/", "https://192.0.2.1/", "https://198.18.0.1/",
+        "https://a..dk/", "https://.dk/", "https://a,b.dk/", "https://a;b.dk/", f"https://{'a' * 64}.dk/",
+        f"https://{'a.' * 130}dk/", "https://example.dk:443:80/", "https://example.dk:-1/", "ws://example.dk/",
     ],
 )  # fmt: skip
 def test_urls_that_are_no_webhooks_are_refused(url: str) -> None:
@@ -105,9 +112,21 @@ def test_urls_that_are_no_webhooks_are_refused(url: str) -> None:
         check_webhook_url(url, PUBLIC)
 
 
-@pytest.mark.parametrize("url", ["https://example.dk", "https://example.dk:8443/a?b=c", "https://8.8.8.8/x"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://example.dk", "https://example.dk:8443/a?b=c", "https://8.8.8.8/x", "HTTPS://Hooks.Example.DK./x",
+     "https://a_b.xn--rdgrd-vuad.dk", "https://1and1.example.dk", "https://0x7f.dk", "https://[2001:4860:4860::8888]/"],
+)  # fmt: skip
 def test_urls_of_webhooks_are_taken(url: str) -> None:
     assert check_webhook_url(url, PUBLIC).scheme == "https"
+
+
+def test_where_one_may_try_out_names_of_one_machine_are_taken_and_numbers_never() -> None:
+    assert check_webhook_url("http://localhost:9/x", LOCAL).hostname == "localhost"
+    assert check_webhook_url("https://db:8443/", LOCAL).hostname == "db"
+    for url in ("http://2130706433/", "http://0x7f.1/", "https://0177.0.0.1/", "https://169.254.169.254/"):
+        with pytest.raises(InvalidInput):
+            check_webhook_url(url, LOCAL)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +175,31 @@ def test_a_name_is_resolved_once_and_the_judged_address_is_used(monkeypatch: pyt
 def test_one_forbidden_address_forbids_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers_of_dns("93.184.215.14", "10.0.0.1"))
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
-    with pytest.raises(Undelivered, match="not allowed"):
+    with pytest.raises(Undelivered, match="allowed"):
         Webhooks(PUBLIC)(message("https://mixed.example/"))
+
+
+FORBIDDEN = [address for address, (allowed, _) in ADDRESSES.items() if not allowed]
+
+
+@pytest.mark.parametrize("address", FORBIDDEN)
+def test_a_name_that_leads_into_a_network_fares_like_one_that_does_not_exist(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Nobody learns by a webhook which names the installation's own network has."""
+
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
+    webhooks, told = Webhooks(PUBLIC, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), []
+    for lookup in (lambda *_, **__: answers_of_dns(address), unknown):
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+        with pytest.raises(Undelivered) as failed:
+            webhooks(message("https://db.internal.example/"))
+        told.append((failed.value.reason, failed.value.final, failed.value.ours))
+    assert told[0] == told[1]
+    assert address not in told[0][0]
 
 
 # ------------------------------------------------------------------------------------ TLS, bounds of time
@@ -290,6 +332,34 @@ def test_an_endless_body_is_not_read() -> None:
         began = time.monotonic()
         Webhooks(LOCAL)(message(f"http://127.0.0.1:{port}/"))
         assert time.monotonic() - began < 3
+
+
+def provisional(connection: socket.socket, stop: threading.Event) -> None:
+    """Say "wait for it" for ever: each is a whole answer, so that no pause is ever long."""
+    while not stop.wait(0.01):
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+
+
+def endless_line(connection: socket.socket, stop: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 ")
+    while not stop.is_set():
+        connection.sendall(b"x" * 65_536)
+
+
+def many_headers(connection: socket.socket, stop: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while not stop.is_set():
+        connection.sendall(b"X: y\r\n" * 1000)
+
+
+@pytest.mark.parametrize("answer", [provisional, endless_line, many_headers])
+def test_an_endless_head_is_bounded(answer: Any) -> None:
+    with raw_server(answer) as port:
+        began = time.monotonic()
+        with pytest.raises(Undelivered, match="reached") as failed:
+            Webhooks(LOCAL, whole_s=0.6)(message(f"http://127.0.0.1:{port}/"))
+        assert time.monotonic() - began < 3
+    assert not failed.value.final
 
 
 def test_what_is_no_http_is_tried_again() -> None:
