@@ -22,6 +22,7 @@ from geoinfra.access import Visibility
 from geoinfra.crs import parse_crs
 from geoinfra.errors import Conflict, InvalidInput
 from geoinfra.standards import standards_path
+from geoinfra.storage.metadata import Metadata
 from geoinfra.storage.records import Transaction, now
 from geoinfra.storage.schema import collections, current_deliveries, current_grids, deliveries
 from geoinfra.tables import DatasetSchema
@@ -75,6 +76,8 @@ class Collection:
     kind
         Features, a raster (cells of one moment), or a cube (cells or stations with series). Rasters and
         cubes are open, and have no rule.
+    metadata
+        What else catalogues tell of the data.
     """
 
     id: str
@@ -89,6 +92,7 @@ class Collection:
     style: str = ""
     keywords: tuple[str, ...] = ()
     kind: Kind = Kind.FEATURES
+    metadata: Metadata = field(default_factory=Metadata)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Collection:
@@ -139,6 +143,7 @@ class Collection:
             "style": self.style,
             "keywords": list(self.keywords),
             "kind": str(self.kind),
+            "metadata": self.metadata.to_json(),
         }
 
 
@@ -324,4 +329,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "style": _name,
     "keywords": _keywords,
     "kind": _kind,
+    "metadata": Metadata.from_json,
 }
