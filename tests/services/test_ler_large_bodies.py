@@ -105,16 +105,12 @@ def test_a_large_package_is_sent_in_little_memory_and_with_the_same_bytes(world:
     assert sent.hexdigest() == hashlib.sha256(whole).hexdigest()
 
 
-def test_a_large_package_is_read_again_for_the_same_request_and_a_small_one_is_kept(world: World) -> None:
+def test_a_large_package_is_read_again_for_the_same_request(world: World) -> None:
     number, request_id = world.filed(), str(uuid.uuid4())
-    path, digger = f"/api/v1/ledningspakke/{number}", world["digger"]
-    small = digger.call("GET", path, request_id=request_id)
-    enlarged(world, number)
-    assert digger.call("GET", path, request_id=request_id)["Data"] == small["Data"]
-    request_id = str(uuid.uuid4())
-    large = digger.call("GET", path, request_id=request_id)
-    assert large["Data"]["base64data"] != small["Data"]["base64data"]
-    assert digger.call("GET", path, request_id=request_id)["Data"] == large["Data"]
+    content, path = enlarged(world, number), f"/api/v1/ledningspakke/{number}"
+    for _ in range(2):
+        data = world["digger"].call("GET", path, request_id=request_id)["Data"]
+        assert base64.b64decode(data["base64data"]) == content
 
 
 def test_what_viewers_get_is_made_in_little_memory_and_with_the_same_bytes(world: World) -> None:
