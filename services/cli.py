@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -66,6 +67,7 @@ def serve(context: typer.Context) -> None:
 
     from services.app import create_app
     from services.connections import ConnectionRules, bounded_protocol
+    from services.ogc.styles import prepare_map_style
 
     settings = _settings(context.obj.data_dir)
     settings.require_free_port()
@@ -73,6 +75,13 @@ def serve(context: typer.Context) -> None:
 
     class Server(uvicorn.Server):
         """Ends the streams of events too, which would wait for their clients."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            make = threading.Thread(
+                target=prepare_map_style, args=(settings.base_url,), name="styles", daemon=True
+            )
+            make.start()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             web.state.feed.end()

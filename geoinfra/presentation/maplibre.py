@@ -80,14 +80,21 @@ def zoom_of(style_set: StyleSet, scale_denominator: float) -> float:
 def style_layers(
     style_set: StyleSet, *, language: str = "da", theme: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return the layers, bottom to top."""
-    writer = _Writer(style_set, language)
+    """Return the layers, bottom to top; what is no text is made once for all languages."""
     layers: list[dict[str, Any]] = []
     for part in style_set.parts:
-        rules = part_rules(style_set, part, theme, possible=False)
-        for collection, kinds in COLLECTIONS.items():
-            layers.extend(writer.layers(part, rules, collection, kinds))
+        key = ("maplibre", part.key, style_set.theme(theme), language if part.draw == "label" else "")
+        if key not in style_set.cache:
+            style_set.cache[key] = tuple(_layers_of(style_set, part, language, theme))
+        layers.extend(dict(layer) for layer in style_set.cache[key])
     return layers
+
+
+def _layers_of(style_set: StyleSet, part: Part, language: str, theme: str | None) -> Iterator[dict[str, Any]]:
+    writer = _Writer(style_set, language)
+    rules = part_rules(style_set, part, theme, possible=False)
+    for collection, kinds in COLLECTIONS.items():
+        yield from writer.layers(part, rules, collection, kinds)
 
 
 def attributes_read(style_set: StyleSet, theme: str | None = None) -> Mapping[str, float]:

@@ -6,7 +6,7 @@ from geoinfra.presentation.maplibre import IMAGE_PX, used_images
 from geoinfra.presentation.markers import marker_svg
 from geoinfra.presentation.resolve import DrawnLayer, Marker, PointSymbol
 from geoinfra.presentation.style_set import StyleSet
-from geoinfra.presentation.symbols import Sprite, load_symbols, sprite_sheet
+from geoinfra.presentation.symbols import Picture, Sprite, load_symbols, sprite_sheet
 
 __all__ = ["style_sprite"]
 
@@ -22,16 +22,19 @@ def style_sprite(style_set: StyleSet, *, theme: str | None = None, pixel_ratio: 
     Raises
     ------
     MissingResource
-        resvg is not installed.
+        resvg or Pillow is not installed.
     """
     pictures = {name: _picture(layer) for name, layer in used_images(style_set, theme).items()}
     return sprite_sheet(pictures, pixel_ratio=pixel_ratio, size_px=IMAGE_PX)
 
 
-def _picture(layer: DrawnLayer) -> tuple[str, str]:
-    """Return the box and the elements of an image."""
+def _picture(layer: DrawnLayer) -> Picture:
+    """Return an image that is drawn once for all its colours."""
     if isinstance(layer, Marker):
-        return "-0.5 -0.5 1 1", marker_svg(layer.marker, layer.colour)
+        return Picture("-0.5 -0.5 1 1", marker_svg(layer.marker, _BLACK), layer.colour)
     if isinstance(layer, PointSymbol):
-        return "0 0 24 24", load_symbols().drawing(layer.symbol).elements(layer.colour)
+        return Picture("0 0 24 24", load_symbols().drawing(layer.symbol).elements(_BLACK), layer.colour)
     raise TypeError(f"{type(layer).__name__} has no image")
+
+
+_BLACK = "#000000"

@@ -29,6 +29,7 @@ __all__ = [
     "legend",
     "metadata",
     "openapi_paths",
+    "prepare_map_style",
     "sprite",
     "style_entries",
     "style_entry",
@@ -257,6 +258,20 @@ def sprite(entry: StyleEntry, pixel_ratio: int, form: str) -> tuple[bytes, str]:
     """Return the index (``json``) or the sheet (``png``) of the images of a MapLibre style."""
     index, sheet = _sprite(entry.id, pixel_ratio)
     return (index, "application/json") if form == "json" else (sheet, "image/png")
+
+
+def prepare_map_style(url: str) -> None:
+    """Make ahead what the first visitor of the map page would wait for: the default style and its sprites.
+
+    Parameters
+    ----------
+    url
+        Public address of the application.
+    """
+    for language in ("da", "en"):
+        _maplibre(_DEFAULT, language, url)
+    for pixel_ratio in (1, 2):
+        _sprite(_DEFAULT, pixel_ratio)
 
 
 @functools.lru_cache(maxsize=32)

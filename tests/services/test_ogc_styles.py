@@ -19,6 +19,7 @@ from PIL import Image
 from small_store import as_who, small_service
 
 from geoinfra.presentation.style_set import load_style_set, style_sets
+from services.ogc import styles
 
 pytestmark = pytest.mark.services
 
@@ -215,3 +216,13 @@ def test_pages_are_danish_and_english(client: httpx.Client) -> None:
     ):
         assert danish in client.get(path, params={"f": "html", "lang": "da"}).text
         assert english in client.get(path, params={"f": "html", "lang": "en"}).text
+
+
+def test_what_the_map_page_asks_for_first_is_made_ahead(client: httpx.Client) -> None:
+    styles.prepare_map_style(str(client.base_url).rstrip("/"))
+    kept = (styles._maplibre, styles._sprite)
+    made = [one.cache_info().misses for one in kept]
+    for path in ("?f=mapbox", "?f=mapbox&lang=en", "/sprite.json", "/sprite.png", "/sprite@2x.png"):
+        answer = client.get(f"/ogc/styles/geoinfra{path}")
+        assert answer.status_code == 200, path
+    assert [one.cache_info().misses for one in kept] == made
