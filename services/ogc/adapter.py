@@ -6,8 +6,10 @@ is faster than several that take turns. Executing a process may wait for half a 
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Callable, Mapping
 from collections.abc import Collection as Names
+from dataclasses import replace
 
 import orjson
 from pygeoapi.api import (
@@ -31,9 +33,9 @@ from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import PresentCatalogue
 from services.errors import problem_of
-from services.ogc import parameters
+from services.ogc import formats, parameters
 from services.ogc.asked import OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
-from services.ogc.call import Caller, FeatureCall, ItemsRequest
+from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
 from services.ogc.engine import encode
 from services.ogc.part import Part, Serve
 from services.ogc.provider import is_queryable
@@ -185,22 +187,25 @@ class OgcService:
     def _items(self, asked: Asked) -> Response:
         collection, pinned = asked.collection()
         names = {column.name for column in pinned.schema.public_columns if is_queryable(column)}
-        parameters.require_known(asked.query, parameters.ITEMS.union(names))
+        parameters.require_known(asked.query, parameters.ITEMS.union(names), formats.NAMES)
         headers = caching(asked, (collection, pinned))
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
         url = f"{self._url}/collections/{collection.id}/items"
         wanted = parameters.items_request(asked.query, url, encoded=not asked.as_html)
+        wanted = replace(wanted, links=formats.links(url, "alternate", query=_without_format(asked)))
         return self._features(asked, collection, pinned, wanted, headers, itemtypes.get_collection_items)
 
     def _item(self, asked: Asked) -> Response:
         collection, pinned = asked.collection()
-        parameters.require_known(asked.query, parameters.ITEM)
+        parameters.require_known(asked.query, parameters.ITEM, formats.NAMES)
         headers = caching(asked, (collection, pinned))
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
-        wanted = ItemsRequest(encoded=not asked.as_html)
         identifier = asked.request.path_params["item"]
+        url = f"{self._url}/collections/{collection.id}/items/{urllib.parse.quote(identifier, safe='')}"
+        others = formats.links(url, "alternate", query=_without_format(asked))
+        wanted = ItemsRequest(encoded=not asked.as_html, links=others)
         return self._features(
             asked, collection, pinned, wanted, headers, itemtypes.get_collection_item, identifier
         )
@@ -215,10 +220,16 @@ class OgcService:
         function: EngineFunction,
         *names: str,
     ) -> Response:
+        form = formats.chosen(asked.query, asked.request.headers.get("accept", ""))
+        taken: list[Page] = []
+        if not form.of_engine:
+            wanted = replace(wanted, take=taken.append)
         view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned, wanted))
-        response = _run(asked, view, function, collection.id, *names)
-        if not asked.as_html:
+        response = _run(asked, view, function, collection.id, *names, as_html=form.name == "html")
+        if form.name == "json":
             response.headers["Content-Type"] = "application/geo+json"
+        elif taken:
+            response = formats.answer(asked, form, collection, pinned, taken[0], response.headers)
         if collection.visibility is Visibility.GRANTED:
             details = {"path": asked.request.url.path, "query": str(asked.query)[:2000]}
             self._store.audit.append("features.read", asked.access, collection.id, details)
@@ -266,6 +277,11 @@ class OgcService:
         return response if response.status_code >= 400 else with_(response, PRIVATE)
 
 
+def _without_format(asked: Asked) -> str:
+    """Return the query without ``f``, encoded."""
+    return urllib.parse.urlencode([p for p in asked.query.multi_items() if p[0] != "f"], safe=",:/")
+
+
 def _run(
     asked: Asked, view: View, function: EngineFunction, *names: str, as_html: bool | None = None
 ) -> Response:
@@ -273,6 +289,7 @@ def _run(
     request = APIRequest(asked.request, view.locales)
     request._data = asked.body
     request._format = "html" if (asked.as_html if as_html is None else as_html) else "json"
+    request._args = {**request._args, "f": request._format}  # it knows no other formats
     headers, status, content = function(view, request, *names)
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     return Response(content, int(status), kept)

@@ -20,6 +20,7 @@ from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present
+from services.http import weighted
 from services.ogc import parameters
 from services.ogc.engine import encode
 from services.ogc.views import View
@@ -178,11 +179,14 @@ def with_(response: Response, headers: Mapping[str, str]) -> Response:
 
 
 def _prefers_html(accept: str) -> bool:
-    """Whether a browser asks: HTML stands before any JSON in what it accepts."""
-    for part in accept.split(","):
-        kind = part.split(";")[0].strip()
-        if kind in ("text/html", "application/xhtml+xml"):
-            return True
-        if kind.endswith(("json", "*/*")):
-            return False
-    return False
+    """Whether a browser asks: HTML weighs more than JSON in what it accepts, or as much and stands before."""
+    best = {"html": 0.0, "json": 0.0}
+    first = "json"
+    for kind, weight in weighted(accept):
+        is_html = kind in ("text/html", "application/xhtml+xml", "text/*")
+        is_json = kind.endswith(("json", "*/*"))
+        name = "html" if is_html else "json" if is_json else ""
+        if name and weight > best[name]:
+            first = name if weight > max(best.values()) else first
+            best[name] = weight
+    return best["html"] > 0 and (best["html"] > best["json"] or first == "html")

@@ -7,7 +7,7 @@ describe columns. Nothing is ambient: two requests in two threads hold two dicts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,31 @@ from geoinfra.access import Access
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
+from geoinfra.tables import FeatureQuery
 
-__all__ = ["Caller", "FeatureCall", "ItemsRequest"]
+__all__ = ["Caller", "FeatureCall", "ItemsRequest", "Page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a request for features asks.
+
+    Attributes
+    ----------
+    query
+        The page.
+    question
+        What the whole result is, of which `query` is a page.
+    crs
+        Name of the CRS of the answer.
+    item
+        Identifier of the one feature that is wanted, if it is one.
+    """
+
+    query: FeatureQuery
+    question: FeatureQuery
+    crs: str
+    item: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,10 @@ class ItemsRequest:
         Makes the address of the page that begins at a cursor.
     encoded
         Whether the answer is written as JSON at once (see :mod:`services.ogc.geojson`).
+    links
+        To other formats of the answer.
+    page
+        What the whole request asks, read from its parameters.
     """
 
     polygon: bytes | None = None
@@ -42,6 +69,8 @@ class ItemsRequest:
     cursor: str | None = None
     next_href: Callable[[str], str] = field(default=lambda cursor: cursor)
     encoded: bool = True
+    links: Sequence[Mapping[str, str]] = ()
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)

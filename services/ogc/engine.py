@@ -64,7 +64,7 @@ _MISSING_TEXTS = {
     "result-not-ready": "The result is not ready",
 }  # the adapter itself answers for collections and features that do not exist
 
-_NOT_OFFERED = ("application/ld+json", "text/csv")
+_NOT_OFFERED = ("application/ld+json",)
 _NOT_OFFERED_RELATIONS = ("service-doc",)
 
 

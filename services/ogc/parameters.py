@@ -42,8 +42,13 @@ _FORMATS = frozenset({"json", "html"})
 _LONGEST_VALUE = 10_000
 
 
-def require_known(query: QueryParams, known: Names[str]) -> None:
+def require_known(query: QueryParams, known: Names[str], formats: Names[str] = _FORMATS) -> None:
     """Raise unless every parameter is known, written once and of sane length.
+
+    Parameters
+    ----------
+    formats
+        What ``f`` may name.
 
     Raises
     ------
@@ -66,8 +71,9 @@ def require_known(query: QueryParams, known: Names[str]) -> None:
                 f"The value of '{name[:60]}' cannot be used.", hint="Give a shorter, plain text."
             )
         seen.add(name)
-    if query.get("f", "json") not in _FORMATS:
-        raise InvalidInput(f"The format '{query['f'][:40]}' is not offered.", hint="Use f=json or f=html.")
+    if query.get("f", "json") not in formats:
+        offered = " or ".join(f"f={name}" for name in sorted(formats, reverse=True))
+        raise InvalidInput(f"The format '{query['f'][:40]}' is not offered.", hint=f"Use {offered}.")
 
 
 def items_request(query: QueryParams, items_url: str, *, encoded: bool) -> ItemsRequest:

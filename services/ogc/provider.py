@@ -13,7 +13,7 @@ from pygeoapi.provider.base import BaseProvider
 from geoinfra import crs
 from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.tables import Column, ColumnType, DatasetSchema, FeatureQuery
-from services.ogc.call import FeatureCall
+from services.ogc.call import FeatureCall, Page
 from services.ogc.geojson import features
 
 __all__ = ["COUNT_AT_MOST", "FeatureProvider", "describe_columns", "is_queryable"]
@@ -107,8 +107,11 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
             after=call.items.cursor,
             geometry=not skip_geometry,
         )
-        batches = list(call.view.read(page))
         target = _target(crs_transform_spec)
+        if call.items.take is not None:
+            call.items.take(Page(page, question, target))
+            return _collection([], matched=None, following="")
+        batches = list(call.view.read(page))
         rows = [
             feature
             for batch in batches
@@ -118,7 +121,7 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
         matched = counted if counted <= COUNT_AT_MOST else None
         is_last = len(rows) < limit or self._was_last(matched, offset, limit, call)
         following = "" if is_last else call.items.next_href(call.view.cursor(batches[-1]))
-        return _collection(rows, matched=matched, following=following)
+        return _collection(rows, matched=matched, following=following, links=call.items.links)
 
     def get(self, identifier: str, *, crs_transform_spec: Any = None, **_ignored: Any) -> dict[str, Any]:
         """Return one feature.
@@ -132,11 +135,13 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
         wanted = FeatureQuery(
             equal={**call.collection.rule, "feature_id": [identifier]}, columns=tuple(self._fields), limit=1
         )
+        target = _target(crs_transform_spec)
+        if call.items.take is not None:
+            call.items.take(Page(wanted, wanted, target, identifier))
+            return {"type": "Feature", "id": identifier, "geometry": None, "properties": {}}
         for batch in call.view.read(wanted):
-            for feature in features(
-                batch, _target(crs_transform_spec), geometry=True, encoded=call.items.encoded
-            ):
-                return feature
+            for feature in features(batch, target, geometry=True, encoded=call.items.encoded):
+                return {**feature, "links": [dict(link) for link in call.items.links]}
         raise NotFound("There is no such feature.", hint="Ask for the collection's items.")
 
     def _bound(self) -> FeatureCall:
@@ -170,7 +175,13 @@ class FeatureProvider(BaseProvider):  # type: ignore[misc]  # pygeoapi carries n
         return matched is not None and call.items.cursor is None and offset + limit >= matched
 
 
-def _collection(rows: list[dict[str, Any]], *, matched: int | None, following: str) -> dict[str, Any]:
+def _collection(
+    rows: list[dict[str, Any]],
+    *,
+    matched: int | None,
+    following: str,
+    links: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:
     """Return a page. Its ``next`` link is always there, without address on the last page: else pygeoapi would
     guess one; :func:`services.ogc.engine.encode` leaves it out."""
     following_link = {
@@ -183,7 +194,7 @@ def _collection(rows: list[dict[str, Any]], *, matched: int | None, following: s
         "type": "FeatureCollection",
         "features": rows,
         "numberReturned": len(rows),
-        "links": [following_link],
+        "links": [following_link, *(dict(link) for link in links)],
     }
     if matched is not None:
         result["numberMatched"] = matched

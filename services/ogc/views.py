@@ -23,6 +23,7 @@ from geoinfra.access import Access, Visibility
 from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present, may_know_granted
+from services.ogc import formats
 from services.ogc.call import Caller, FeatureCall
 from services.ogc.engine import EngineAPI, prepare
 from services.ogc.processes import PROCESSES, JobManager
@@ -94,6 +95,7 @@ class View(EngineAPI):
             entry["providers"] = [{**entry["providers"][0], "fields": fields}]
             resources[name] = entry
         document: dict[str, Any] = get_oas_30({**self.config, "resources": resources})
+        formats.describe(document["paths"])
         for part in self._parts:
             document["paths"] |= part.openapi_paths()
         return document
@@ -173,7 +175,10 @@ def _resource(collection: Collection, url: str, parts: Sequence[Part]) -> dict[s
         "title": dict(collection.title),
         "description": dict(collection.description),
         "keywords": list(collection.keywords),
-        "links": [link for part in parts for link in part.collection_links(url, collection)],
+        "links": [
+            *formats.links(f"{url}/collections/{collection.id}/items", "items"),
+            *(link for part in parts for link in part.collection_links(url, collection)),
+        ],
         "extents": {"spatial": {"bbox": list(_DENMARK), "crs": crs.CRS84_URI}},
         "providers": [
             {

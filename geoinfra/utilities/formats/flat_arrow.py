@@ -24,13 +24,12 @@ __all__ = [
     "arrow_pieces",
     "arrow_schema",
     "decoded",
-    "geometry_name",
     "projjson",
     "table_rows",
 ]
 
 GEOMETRY = "geometry"
-"""Name of the geometry column."""
+"""Name of the geometry column; the store lets no other column have it."""
 
 
 def arrow() -> Any:
@@ -51,12 +50,6 @@ def arrow() -> Any:
     return pyarrow
 
 
-def geometry_name(table: Table) -> str:
-    """Return the name of the geometry column, which no other column has."""
-    taken = {column.name for column in table.columns}
-    return next(name for name in (GEOMETRY, "geom", "wkb_geometry", "feature_geometry") if name not in taken)
-
-
 def arrow_schema(table: Table) -> Any:
     """Return the schema: the geometry, then the columns of the table."""
     pa = arrow()
@@ -67,7 +60,7 @@ def arrow_schema(table: Table) -> Any:
     }
     if table.typed_times:
         types |= {ColumnType.DATE: pa.date32(), ColumnType.DATETIME: pa.timestamp("ms", "UTC")}
-    fields = [(geometry_name(table), pa.binary())]
+    fields = [(GEOMETRY, pa.binary())]
     fields += [(column.name, types.get(column.type, pa.string())) for column in table.columns]
     return pa.schema(fields)
 

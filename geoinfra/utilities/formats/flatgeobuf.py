@@ -18,11 +18,11 @@ from geoinfra.errors import Report, UnreadableFile
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.formats.flat import placed
 from geoinfra.utilities.formats.flat_arrow import (
+    GEOMETRY,
     arrow,
     arrow_batches,
     arrow_schema,
     decoded,
-    geometry_name,
     table_rows,
 )
 from geoinfra.utilities.formats.flat_read import TableReader
@@ -71,7 +71,7 @@ def write_flatgeobuf(
                 path,
                 layer=table.layer,
                 driver="FlatGeobuf",
-                geometry_name=geometry_name(table),
+                geometry_name=GEOMETRY,
                 geometry_type="Unknown" if table.geometry_type == "Geometry" else table.geometry_type,
                 crs=f"EPSG:{srid_of(table.crs)}",
                 SPATIAL_INDEX="YES" if indexed and complete and count else "NO",
@@ -87,7 +87,7 @@ def _spooled(spool: Path, batches: Iterable[FeatureBatch], table: Table) -> tupl
         for batch in arrow_batches(batches, table, solid=False):
             writer.write_batch(batch)
             count += batch.num_rows
-            complete = complete and batch.column(0).null_count == 0
+            complete = complete and batch.column(GEOMETRY).null_count == 0
     return count, complete
 
 

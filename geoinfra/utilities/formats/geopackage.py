@@ -282,17 +282,14 @@ class _Layer:
         self._empty_head = struct.pack("<2sBBi", b"GP", 0, 0x11, srid)
         self._rows = 0
         self._bounds: list[float] = []
-        taken = {column for column, _ in columns}
-        self._key = _free(("fid", "ogc_fid", "row_id"), taken)
-        self._geom = _free(("geom", "geometry", "the_geom", "wkb_geometry"), taken)
         self._create(columns, kind)
         marks = ",".join("?" * (len(columns) + 2))
         self._insert = f'INSERT INTO "{self._name}" VALUES ({marks})'
 
     def _create(self, columns: Sequence[tuple[str, str]], kind: str) -> None:
-        listed = ", ".join([f'"{self._geom}" {kind}', *(f'"{name}" {sql}' for name, sql in columns)])
+        listed = ", ".join([f'"geom" {kind}', *(f'"{name}" {sql}' for name, sql in columns)])
         run = self._connection.execute
-        key = f'"{self._key}" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL'
+        key = '"fid" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL'
         run(f'CREATE TABLE "{self._name}" ({key}, {listed})')
         run(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change, srs_id) "
@@ -300,13 +297,13 @@ class _Layer:
             (self._name, "features", self._name, self._moment, self._srid),
         )
         run(
-            "INSERT INTO gpkg_geometry_columns VALUES (?, ?, ?, ?, 2, 0)",
-            (self._name, self._geom, kind, self._srid),
+            "INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', ?, ?, 2, 0)",
+            (self._name, kind, self._srid),
         )
-        run(f'CREATE VIRTUAL TABLE "rtree_{self._name}_{self._geom}" USING rtree(id, minx, maxx, miny, maxy)')
+        run(f'CREATE VIRTUAL TABLE "rtree_{self._name}_geom" USING rtree(id, minx, maxx, miny, maxy)')
         run(
-            "INSERT INTO gpkg_extensions VALUES (?, ?, 'gpkg_rtree_index', ?, 'write-only')",
-            (self._name, self._geom, "http://www.geopackage.org/spec120/#extension_rtree"),
+            "INSERT INTO gpkg_extensions VALUES (?, 'geom', 'gpkg_rtree_index', ?, 'write-only')",
+            (self._name, "http://www.geopackage.org/spec120/#extension_rtree"),
         )
 
     def insert(self, geometries: Sequence[bytes | None], rows: Iterable[Sequence[Any]]) -> None:
@@ -331,7 +328,7 @@ class _Layer:
         numbers = (self._rows + 1 + np.flatnonzero(known)).tolist()
         min_x, min_y, max_x, max_y = bounds[known].T.tolist()
         self._connection.executemany(
-            f'INSERT INTO "rtree_{self._name}_{self._geom}" VALUES (?, ?, ?, ?, ?)',
+            f'INSERT INTO "rtree_{self._name}_geom" VALUES (?, ?, ?, ?, ?)',
             zip(numbers, min_x, max_x, min_y, max_y, strict=True),
         )
         extents = [min(min_x), min(min_y), max(max_x), max(max_y)]
@@ -347,26 +344,11 @@ class _Layer:
                 "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ? WHERE table_name = ?",
                 (*self._bounds, self._name),
             )
-        index = f"rtree_{self._name}_{self._geom}"
-        for name, *texts in _TRIGGERS:
-            event, condition, action = map(self._named, texts)
+        for name, event, condition, action in _TRIGGERS:
             self._connection.execute(
-                f'CREATE TRIGGER "{index}_{name}" {event} "{self._name}" '
+                f'CREATE TRIGGER "rtree_{self._name}_geom_{name}" {event} "{self._name}" '
                 f"WHEN {condition} BEGIN {action.format(t=self._name)} END"
             )
-
-    def _named(self, sql: str) -> str:
-        """Return SQL of the triggers with the names of this layer's key and geometry."""
-        if (self._key, self._geom) == ("fid", "geom"):
-            return sql
-        named = sql.replace('"geom"', f'"{self._geom}"').replace('_geom"', f'_{self._geom}"')
-        return named.replace('"fid"', f'"{self._key}"')
-
-
-def _free(names: Sequence[str], taken: Iterable[str]) -> str:
-    """Return the first name that no column has; case does not tell names apart."""
-    held = {name.casefold() for name in taken}
-    return next(name for name in (*names, f"{names[0]}_") if name not in held)
 
 
 def read_geopackage(

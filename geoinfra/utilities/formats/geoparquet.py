@@ -21,11 +21,11 @@ from geoinfra.errors import InvalidInput, Report, UnreadableFile
 from geoinfra.tables import BATCH_ROWS, FeatureBatch
 from geoinfra.utilities.formats.flat import placed
 from geoinfra.utilities.formats.flat_arrow import (
+    GEOMETRY,
     arrow,
     arrow_batches,
     arrow_schema,
     decoded,
-    geometry_name,
     projjson,
     table_rows,
 )
@@ -70,7 +70,7 @@ def write_geoparquet(
     ):
         held: list[Any] = []
         for batch in arrow_batches(batches, table, solid=True):
-            boxes = seen.take(batch.column(0).to_pylist())
+            boxes = seen.take(batch.column(GEOMETRY).to_pylist())
             held.append(pa.record_batch([*batch.columns, _boxes(pa, corners, boxes)], schema=schema))
             count += batch.num_rows
             if len(held) == _GROUP_BATCHES:
@@ -121,7 +121,6 @@ class _Seen:
 
     def metadata(self) -> dict[str, Any]:
         """Return the ``geo`` metadata of GeoParquet 1.1."""
-        name = geometry_name(self._table)
         column: dict[str, Any] = {
             "encoding": "WKB",
             "geometry_types": sorted(self._kinds),
@@ -131,7 +130,7 @@ class _Seen:
         }
         if self._bounds:
             column["bbox"] = self._bounds
-        return {"version": "1.1.0", "primary_column": name, "columns": {name: column}}
+        return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
 
 
 _KINDS = {
