@@ -435,5 +435,9 @@ async def _sent(body: _Body) -> AsyncIterator[bytes]:
             yield piece
         return
     pieces = body.pieces or iter(())
-    while (piece := await to_thread.run_sync(lambda: next(pieces, None), limiter=_WRITING)) is not None:
+    while (piece := await to_thread.run_sync(_following, pieces, limiter=_WRITING)) is not None:
         yield piece
+
+
+def _following(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
