@@ -435,9 +435,10 @@ async def _sent(body: _Body) -> AsyncIterator[bytes]:
             yield piece
         return
     pieces = body.pieces or iter(())
-    while (piece := await to_thread.run_sync(_following, pieces, limiter=_WRITING)) is not None:
+    while piece := await to_thread.run_sync(_following, pieces, limiter=_WRITING):
         yield piece
 
 
-def _following(pieces: Iterator[bytes]) -> bytes | None:
-    return next(pieces, None)
+def _following(pieces: Iterator[bytes]) -> bytes:
+    """Return the next piece, and nothing at the end; no writer gives empty pieces."""
+    return next(filter(None, pieces), b"")
