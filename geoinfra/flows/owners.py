@@ -114,9 +114,13 @@ def list_areas(store: Store, access: Access, owner_cvr: str) -> list[AreaRecord]
     """
     _require_own(access, owner_cvr)
     with store.read() as connection:
-        if get_organisation(connection, owner_cvr) is None:
-            raise NotFound(f"No owner is registered under CVR {owner_cvr[:8]}.")
+        _require_registered(connection, owner_cvr)
         return interest_areas.areas_of(connection, owner_cvr)
+
+
+def _require_registered(connection: sa.Connection, owner_cvr: str) -> None:
+    if get_organisation(connection, owner_cvr) is None:
+        raise NotFound(f"No owner is registered under CVR {owner_cvr[:8]}.")
 
 
 def propose_areas(
@@ -213,8 +217,7 @@ def _propose(
     submit: bool,
 ) -> list[AreaRecord]:
     with store.begin() as tx:
-        if get_organisation(tx.connection, owner_cvr) is None:
-            raise NotFound(f"No owner is registered under CVR {owner_cvr[:8]}.")
+        _require_registered(tx.connection, owner_cvr)
         numbers: list[int] = []
         for wanted, area, contacts in asked:
             number = interest_areas.next_area_number(tx) if wanted is None else wanted

@@ -17,7 +17,15 @@ from geoinfra.flows import answers, deliveries, owners
 from geoinfra.flows.owners import CONTACT_PURPOSES, SUPPLY_TYPES, AreaStep, area_collection
 from geoinfra.storage import Store
 from geoinfra.storage.interest_areas import AreaRecord
-from services.enquiries.routes import AccessOf, PrivateJson, SettingsOf, StoreOf, _document, _upload
+from services.enquiries.routes import (
+    ANSWER_BODY,
+    AccessOf,
+    PrivateJson,
+    SettingsOf,
+    StoreOf,
+    _document,
+    _upload,
+)
 
 __all__ = ["router"]
 
@@ -90,9 +98,6 @@ _AREAS: dict[str, Any] = {
             "application/gml+xml": {"schema": {"type": "string"}},
         },
     }
-}
-_ANSWER: dict[str, Any] = {
-    "requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}},
 }
 
 
@@ -202,7 +207,7 @@ def post_step(
     status_code=201,
     tags=["Owners"],
     summary="Deliver all of an owner's lines",
-    openapi_extra=_ANSWER,
+    openapi_extra=ANSWER_BODY,
 )
 async def post_delivery(
     request: Request,
@@ -258,7 +263,10 @@ def delete_delivery(delivery_id: DeliveryId, store: StoreOf, access: AccessOf) -
 
 
 @router.put(
-    "/api/enquiries/{number}/answers", tags=["Owners"], summary="Correct your answer", openapi_extra=_ANSWER
+    "/api/enquiries/{number}/answers",
+    tags=["Owners"],
+    summary="Correct your answer",
+    openapi_extra=ANSWER_BODY,
 )
 async def put_answer(
     request: Request,

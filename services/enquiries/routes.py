@@ -49,6 +49,12 @@ _PREVIEWS = CapacityLimiter(2)
 _CHECKS = CapacityLimiter(2)  # further checks wait, so that other requests have threads left
 
 
+ANSWER_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}},
+}
+"""What an upload of utility lines may be, for the description of a route."""
+
+
 def _store(request: Request) -> Store:
     store: Store = request.app.state.store
     return store
@@ -264,7 +270,7 @@ async def _receive(request: Request, path: Path, most_bytes: int) -> None:
     status_code=201,
     tags=["Owners"],
     summary="Answer one enquiry",
-    openapi_extra={"requestBody": {"content": {"application/gml+xml": {}, "application/zip": {}}}},
+    openapi_extra=ANSWER_BODY,
 )
 async def post_answer(
     request: Request, number: str, store: StoreOf, access: AccessOf, settings: SettingsOf

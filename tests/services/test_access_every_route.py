@@ -23,10 +23,11 @@ import pytest
 import shapely
 import sqlalchemy as sa
 from answer_world import AREA, DIGGER, OWNERS, register, svar
+from damage_example import DAMAGE
 from fastapi import FastAPI
 from ler_client import encoded
 from test_flow_enquiry import document, work_off
-from test_ler_interface import DAMAGE, area_gml, request_gml, serving
+from test_ler_interface import area_gml, request_gml, serving
 
 from geoinfra.access import Access, Role
 from geoinfra.flows import owners

@@ -24,6 +24,7 @@ import pytest
 import shapely
 import sqlalchemy as sa
 import uvicorn
+from damage_example import DAMAGE
 from ler_client import ENVELOPE, LerClient, encoded
 from lxml import etree
 from test_flow_enquiry import work_off
@@ -545,24 +546,6 @@ AREAS: list[tuple[str, bytes, dict[str, Any]]] = [
     ("27-440", area_gml(geometry="absent"), {}),
     ("27-441", area_gml(geometry=""), {}),
 ]
-DAMAGE = {
-    "xKoordinat": "575220.924",
-    "yKoordinat": "6224761.471",
-    "projektion": "EPSG:25832",
-    "skadevolderType": "2",
-    "skadevolderCvr": "",
-    "skadesDato": "12-09-2019",
-    "skadesDatoUkendt": "FALSE",
-    "forsyningsart": "10",
-    "forsyningsartAnden": "",
-    "lerNummer": "",
-    "omfangFunktionsevne": "0",
-    "omfangNaermiljoe": "1",
-    "omfangOmkostningUdbedring": "20000",
-    "omfangOmkostningAdministration": "1500",
-    "aarsag": "1;2",
-    "bemaerkning": "Gravet over",
-}
 OTHERWISE = {
     *("00-200", "00-210", "00-220", "00-240", "00-260", "00-261", "00-300", "00-310", "00-530", "00-540"),
     *("13-300", "13-310", "16-400", "16-410", "18-300", "24-400", "26-500", "27-420"),

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from damage_example import DAMAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,29 +29,10 @@ from geoinfra.utilities.damages import (
 )
 
 TODAY = date(2026, 2, 10)
-LER: dict[str, Any] = {
-    "xKoordinat": "575220.924",
-    "yKoordinat": "6224761.471",
-    "projektion": "EPSG:25832",
-    "skadevolderType": "2",
-    "skadevolderCvr": "",
-    "skadesDato": "12-09-2019",
-    "skadesDatoUkendt": "FALSE",
-    "forsyningsart": "10",
-    "forsyningsartAnden": "",
-    "lerNummer": "",
-    "omfangFunktionsevne": "0",
-    "omfangNaermiljoe": "1",
-    "omfangOmkostningUdbedring": "20000",
-    "omfangOmkostningAdministration": "1500",
-    "aarsag": "2;1",
-    "bemaerkning": "Gravet over",
-}
-"""The published example of call 18, in the members of LER."""
 
 
 def test_the_published_example_is_understood() -> None:
-    found = Damage.from_document(LER, TODAY)
+    found = Damage.from_document(DAMAGE, TODAY)
     assert (found.easting_m, found.northing_m) == (575220.924, 6224761.471)
     assert (found.party, found.day, found.year) == (Party.UNKNOWN, date(2019, 9, 12), 2019)
     assert (found.supply, found.causes, found.repair_dkk) == ("10", (1, 2), 20000.0)
@@ -58,7 +40,7 @@ def test_the_published_example_is_understood() -> None:
 
 def test_typed_values_say_the_same_as_text() -> None:
     typed = {
-        **LER,
+        **DAMAGE,
         "xKoordinat": 575220.924,
         "yKoordinat": 6224761.471,
         "skadevolderType": 2,
@@ -69,7 +51,7 @@ def test_typed_values_say_the_same_as_text() -> None:
         "skadevolderCvr": None,
         "omfangFunktionsevne": 0,
     }
-    assert Damage.from_document(typed, TODAY) == Damage.from_document(LER, TODAY)
+    assert Damage.from_document(typed, TODAY) == Damage.from_document(DAMAGE, TODAY)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +101,7 @@ def test_typed_values_say_the_same_as_text() -> None:
 )
 def test_a_broken_rule_names_its_member_in_both_languages(member: str, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as refused:
-        Damage.from_document({**LER, **changes}, TODAY)
+        Damage.from_document({**DAMAGE, **changes}, TODAY)
     told = refused.value.details
     assert told["member"] == member
     assert refused.value.message.startswith(member)
@@ -129,13 +111,13 @@ def test_a_broken_rule_names_its_member_in_both_languages(member: str, changes: 
 
 def test_a_swapped_axis_order_is_named() -> None:
     with pytest.raises(InvalidInput) as refused:
-        Damage.from_document({**LER, "xKoordinat": "6224761", "yKoordinat": "575220"}, TODAY)
+        Damage.from_document({**DAMAGE, "xKoordinat": "6224761", "yKoordinat": "575220"}, TODAY)
     assert "swapped" in refused.value.hint
 
 
 def test_a_refusal_shows_no_markup_of_the_sender() -> None:
     with pytest.raises(InvalidInput) as refused:
-        Damage.from_document({**LER, "<script>alert(1)</script>": "x"}, TODAY)
+        Damage.from_document({**DAMAGE, "<script>alert(1)</script>": "x"}, TODAY)
     assert "<" not in refused.value.message + refused.value.details["message_da"]
 
 
@@ -150,7 +132,7 @@ def test_a_refusal_shows_no_markup_of_the_sender() -> None:
     ],
 )
 def test_a_damage_of_an_unknown_day_counts_for_the_year_that_is_due(today: date, year: int) -> None:
-    unknown = {**LER, "skadesDato": "", "skadesDatoUkendt": "TRUE"}
+    unknown = {**DAMAGE, "skadesDato": "", "skadesDatoUkendt": "TRUE"}
     assert Damage.from_document(unknown, today).year == duty_year(today) == year
     assert Damage.from_document({**unknown, "year": "2021"}, today).year == 2021
 
@@ -256,7 +238,7 @@ def test_what_is_no_table_of_damages_is_refused(content: bytes, error: type[Exce
 
 def test_a_table_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", 2)
-    table = write_damages([Damage.from_document(LER, TODAY).to_document()] * 3)
+    table = write_damages([Damage.from_document(DAMAGE, TODAY).to_document()] * 3)
     with pytest.raises(TooLarge):
         list(read_damages(table.encode(), TODAY))
 
@@ -279,7 +261,7 @@ def test_joined_groups_add_up_and_none_is_small(counts: dict[str, int]) -> None:
 
 
 def of(**changes: Any) -> Damage:
-    return Damage.from_document({**LER, "skadesDato": "12-09-2024", **changes}, TODAY)
+    return Damage.from_document({**DAMAGE, "skadesDato": "12-09-2024", **changes}, TODAY)
 
 
 @settings(max_examples=80, deadline=None)
