@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from geoinfra.errors import MissingResource
 from geoinfra.presentation.plan_sheets import Frame
 
-__all__ = ["POINTS_PER_MM", "REPLACEMENT", "Ink", "Path", "printable", "width_mm", "wrapped"]
+__all__ = ["POINTS_PER_MM", "REPLACEMENT", "Ink", "Path", "Surface", "printable", "width_mm", "wrapped"]
 
 POINTS_PER_MM: Final = 72.0 / 25.4
 """A point of PDF is a 72nd of an inch."""
@@ -112,6 +112,50 @@ def _fitting(text: str, most_mm: float, size_mm: float, bold: bool) -> int:
         else:
             high = middle - 1
     return low
+
+
+class Surface(Protocol):
+    """What a drawing needs of its ink: a page of paper and an image have it both; see :class:`Ink`."""
+
+    def stroke(
+        self,
+        paths: Sequence[Path],
+        colour: str,
+        width_mm: float,
+        *,
+        dash_mm: Sequence[float] = (),
+        opacity: float = 1.0,
+        cap: str = "butt",
+        closed: bool = False,
+        together: bool = False,
+    ) -> None:
+        """Draw lines of one kind."""
+
+    def fill(
+        self, paths: Sequence[Path], colour: str, *, opacity: float = 1.0, even_odd: bool = True
+    ) -> None:
+        """Fill rings as one figure."""
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size_mm: float,
+        *,
+        bold: bool = False,
+        colour: str = "#1a1a1a",
+        opacity: float = 1.0,
+        anchor: str = "left",
+        turn_deg: float = 0.0,
+    ) -> None:
+        """Write one line."""
+
+    def stamp(self, key: Any, draw: Any, spots: Sequence[tuple[float, float]]) -> None:
+        """Draw the same thing at many places."""
+
+    def clipped(self, frame: Frame) -> AbstractContextManager[None]:
+        """Draw inside a frame only."""
 
 
 class Ink:

@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geoinfra.presentation.plan_ink import Ink, Path, width_mm
+from geoinfra.presentation.plan_ink import Path, Surface, width_mm
 from geoinfra.presentation.plan_sheets import Frame
 from geoinfra.presentation.resolve import (
     Corridor,
@@ -223,7 +223,7 @@ class _Layer:
     shapes: list[Shapes]
 
 
-def paint(ink: Ink, view: View, drawn: Iterable[tuple[Symbol, float, Shapes]]) -> list[shapely.Geometry]:
+def paint(ink: Surface, view: View, drawn: Iterable[tuple[Symbol, float, Shapes]]) -> list[shapely.Geometry]:
     """Draw features with their symbols, lowest order first; labels are not drawn.
 
     Parameters
@@ -253,14 +253,14 @@ def paint(ink: Ink, view: View, drawn: Iterable[tuple[Symbol, float, Shapes]]) -
 
 
 def draw_symbol(
-    ink: Ink, view: View, symbol: Symbol, half_width_m: float, shapes: Shapes, clip: Frame
+    ink: Surface, view: View, symbol: Symbol, half_width_m: float, shapes: Shapes, clip: Frame
 ) -> None:
     """Draw one feature, for instance a sample in the legend, inside a frame."""
     with ink.clipped(clip):
         paint(ink, view, [(symbol, half_width_m, shapes)])
 
 
-def _draw(ink: Ink, view: View, group: _Layer) -> list[shapely.Geometry]:
+def _draw(ink: Surface, view: View, group: _Layer) -> list[shapely.Geometry]:
     layer = group.layer
     lines = [line for shapes in group.shapes for line in shapes.lines]
     rings = [ring for shapes in group.shapes for ring in shapes.rings]
@@ -291,7 +291,7 @@ def _draw(ink: Ink, view: View, group: _Layer) -> list[shapely.Geometry]:
 
 
 def _draw_corridor(
-    ink: Ink,
+    ink: Surface,
     view: View,
     layer: Corridor,
     half_width_m: float,
@@ -304,7 +304,7 @@ def _draw_corridor(
     ink.stroke([*lines, *spots], layer.colour, 2 * half_mm, opacity=layer.opacity, cap="round", together=True)
 
 
-def _draw_fill(ink: Ink, layer: Fill, shapes: Sequence[Shapes]) -> None:
+def _draw_fill(ink: Surface, layer: Fill, shapes: Sequence[Shapes]) -> None:
     for one in shapes:
         if one.rings and not layer.pattern:
             ink.fill(one.rings, layer.colour, opacity=layer.opacity)
@@ -312,7 +312,7 @@ def _draw_fill(ink: Ink, layer: Fill, shapes: Sequence[Shapes]) -> None:
             _draw_pattern(ink, layer, one.rings)
 
 
-def _draw_pattern(ink: Ink, layer: Fill, rings: Sequence[Path]) -> None:
+def _draw_pattern(ink: Surface, layer: Fill, rings: Sequence[Path]) -> None:
     solids = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings if len(ring) > 3]
     area: shapely.Geometry = shapely.Polygon()
     for solid in solids:  # even-odd: a ring in a ring is a hole
@@ -348,7 +348,7 @@ def _draw_pattern(ink: Ink, layer: Fill, rings: Sequence[Path]) -> None:
 # ------------------------------------------------------------------ markers along lines
 
 
-def _draw_markers(ink: Ink, layer: Marker, lines: Sequence[Path]) -> list[shapely.Geometry]:
+def _draw_markers(ink: Surface, layer: Marker, lines: Sequence[Path]) -> list[shapely.Geometry]:
     spots, along = _positions(lines, layer)
     if not len(spots):
         return []
@@ -417,7 +417,9 @@ def _turned(
     yield from np.round(placed, 2)
 
 
-def _draw_letters(ink: Ink, layer: Marker, spots: NDArray[np.float64], along: NDArray[np.float64]) -> None:
+def _draw_letters(
+    ink: Surface, layer: Marker, spots: NDArray[np.float64], along: NDArray[np.float64]
+) -> None:
     size = layer.size_mm
     clear = [np.array([spot - unit * 0.01, spot]) for spot, unit in zip(spots, along, strict=True)]
     ink.stroke(clear, "#ffffff", round(size * 1.1, 2), cap="round")
@@ -477,12 +479,12 @@ def _figures(marker: str) -> tuple[_Figure, ...]:
 
 
 def _draw_points(
-    ink: Ink, layer: PointSymbol, points: Sequence[NDArray[np.float64]]
+    ink: Surface, layer: PointSymbol, points: Sequence[NDArray[np.float64]]
 ) -> list[shapely.Geometry]:
     if not points:
         return []
 
-    def draw(on: Ink) -> None:
+    def draw(on: Surface) -> None:
         draw_outline(on, layer)
 
     key = layer.symbol, layer.size_mm, layer.colour, layer.opacity
@@ -492,7 +494,7 @@ def _draw_points(
     return _squares(spots, radius)
 
 
-def draw_outline(ink: Ink, layer: PointSymbol) -> None:
+def draw_outline(ink: Surface, layer: PointSymbol) -> None:
     """Draw a symbol around (0, 0)."""
     if layer.symbol == "circle":
         ink.fill([np.round(_CIRCLE * layer.size_mm / 2, 3)], layer.colour, opacity=layer.opacity)

@@ -37,6 +37,7 @@ from services.ogc import formats, parameters
 from services.ogc.asked import OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
 from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
 from services.ogc.engine import encode
+from services.ogc.maps_part import MapsPart
 from services.ogc.part import Part, Serve
 from services.ogc.provider import is_queryable
 from services.ogc.styles_part import StylesPart
@@ -45,7 +46,7 @@ from services.ogc.views import View, Views
 
 __all__ = ["OgcService"]
 
-PARTS: tuple[Part, ...] = (StylesPart(), TilesPart())
+PARTS: tuple[Part, ...] = (StylesPart(), TilesPart(), MapsPart())
 """The OGC APIs beside the engine."""
 
 _KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")

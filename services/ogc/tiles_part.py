@@ -25,15 +25,18 @@ from services.tiles.content import Square, make_tile, open_tile
 __all__ = [
     "TilesPart",
     "audited",
-    "chosen_collections",
     "chosen_format",
+    "chosen_ids",
     "listed_tilesets",
+    "operation",
+    "parameter",
     "place",
     "tileset_paths",
     "told_tileset",
 ]
 
-type Shown = list[tuple[Collection, DatasetView]]
+type Shown = Sequence[tuple[Collection, DatasetView | None]]
+type Features = list[tuple[Collection, DatasetView]]
 
 _TEMPLATE: Final = "tiles/document.html"
 _TILE: Final = "{tms}/{level:int}/{row:int}/{column:int}"
@@ -93,13 +96,13 @@ class TilesPart:
 
     def openapi_paths(self) -> Mapping[str, Any]:
         """Return the paths for the OpenAPI document."""
-        pages = _parameter("f", "query", ["json", "html"])
-        language = _parameter("lang", "query", ["da", "en"])
+        pages = parameter("f", "query", ["json", "html"])
+        language = parameter("lang", "query", ["da", "en"])
         return {
-            "/tileMatrixSets": _operation("Tile matrix sets", [pages, language]),
-            "/tileMatrixSets/{tileMatrixSetId}": _operation(
+            "/tileMatrixSets": operation("Tile matrix sets", [pages, language]),
+            "/tileMatrixSets/{tileMatrixSetId}": operation(
                 "A tile matrix set",
-                [_parameter("tileMatrixSetId", "path", list(MATRIX_SETS)), pages, language],
+                [parameter("tileMatrixSetId", "path", list(MATRIX_SETS)), pages, language],
             ),
             **tileset_paths("/tiles", VECTOR_TILES, selection=True),
             **tileset_paths("/collections/{collectionId}/tiles", VECTOR_TILES, selection=False),
@@ -129,22 +132,27 @@ def _matrix_set(asked: Asked) -> Response:
 def _collection_tilesets(asked: Asked) -> Response:
     collection, _ = shown = _features(asked)
     own_url = f"{asked.url}/collections/{collection.id}/tiles"
-    return listed_tilesets(asked, VECTOR_TILES, own_url, [shown], collection.title[asked.language])
+    headers = caching(asked, shown)
+    return listed_tilesets(asked, VECTOR_TILES, own_url, collection.title[asked.language], headers)
 
 
 def _dataset_tilesets(asked: Asked) -> Response:
-    return listed_tilesets(asked, VECTOR_TILES, f"{asked.url}/tiles", _all(asked), _everything(asked))
+    headers = caching(asked, *_all(asked))
+    return listed_tilesets(asked, VECTOR_TILES, f"{asked.url}/tiles", _everything(asked), headers)
 
 
 def _collection_tileset(asked: Asked) -> Response:
     collection, _ = shown = _features(asked)
     own_url = f"{asked.url}/collections/{collection.id}/tiles"
     title, description = collection.title[asked.language], collection.description[asked.language]
-    return told_tileset(asked, VECTOR_TILES, own_url, [shown], title, description)
+    headers = caching(asked, shown)
+    return told_tileset(asked, VECTOR_TILES, own_url, [shown], title, headers, description)
 
 
 def _dataset_tileset(asked: Asked) -> Response:
-    return told_tileset(asked, VECTOR_TILES, f"{asked.url}/tiles", _all(asked), _everything(asked))
+    shown = _all(asked)
+    headers = caching(asked, *shown)
+    return told_tileset(asked, VECTOR_TILES, f"{asked.url}/tiles", shown, _everything(asked), headers)
 
 
 def _everything(asked: Asked) -> str:
@@ -160,7 +168,7 @@ def _features(asked: Asked) -> tuple[Collection, DatasetView]:
     return collection, view
 
 
-def _all(asked: Asked) -> Shown:
+def _all(asked: Asked) -> Features:
     return [
         (collection, asked.present.view(asked.access, collection))
         for collection in asked.view.collections.values()
@@ -168,26 +176,33 @@ def _all(asked: Asked) -> Shown:
     ]
 
 
-def listed_tilesets(asked: Asked, kind: TileKind, own_url: str, shown: Shown, title: str) -> Response:
+def listed_tilesets(
+    asked: Asked, kind: TileKind, own_url: str, title: str, headers: Mapping[str, str]
+) -> Response:
     """Answer the list of tilesets at `own_url`."""
     parameters.require_known(asked.query, parameters.COMMON)
     made = tilesets.tileset_list(kind, asked.url, own_url, title, asked.language)
-    return _told(asked, made, caching(asked, *shown))
+    return _told(asked, made, headers)
 
 
 def told_tileset(
-    asked: Asked, kind: TileKind, own_url: str, shown: Shown, title: str, description: str = ""
+    asked: Asked,
+    kind: TileKind,
+    own_url: str,
+    shown: Shown,
+    title: str,
+    headers: Mapping[str, str],
+    description: str = "",
 ) -> Response:
     """Answer the metadata of the tileset that the path names, or its TileJSON."""
     require_once(asked.query, parameters.COMMON)
     matrices = matrix_set(asked.request.path_params["tms"])
     own_url = f"{own_url}/{matrices.id}"
-    headers = caching(asked, *shown)
     if asked.query.get("f") == "tilejson" and kind is VECTOR_TILES:
         if matrices is not WEB_MERCATOR:
             raise InvalidInput("TileJSON knows WebMercatorQuad only.", hint="Use f=json.")
         told = tilesets.tile_json(own_url, shown, title, asked.language)
-        return Response(encode(told), headers=headers, media_type="application/vnd.mapbox.tile+json")
+        return Response(encode(told), headers=dict(headers), media_type="application/vnd.mapbox.tile+json")
     if asked.query.get("f", "json") not in ("json", "html"):
         raise InvalidInput(
             f"The format '{asked.query['f'][:40]}' is not offered.", hint="Use f=json or f=html."
@@ -220,10 +235,12 @@ def _collection_tile(asked: Asked) -> Response:
 
 def _dataset_tile(asked: Asked) -> Response:
     require_once(asked.query, {"f", "collections"})
-    return _vector_tile(asked, chosen_collections(asked, _all(asked)))
+    offered = {shown[0].id: shown for shown in _all(asked)}
+    wanted = chosen_ids(asked, list(offered))
+    return _vector_tile(asked, [offered[name] for name in wanted or offered])
 
 
-def _vector_tile(asked: Asked, shown: Shown) -> Response:
+def _vector_tile(asked: Asked, shown: Features) -> Response:
     chosen_format(asked, VECTOR_TILES.media_types)
     matrices, level, row, column = place(asked, VECTOR_TILES, shown)
     headers = caching(asked, *shown)
@@ -241,8 +258,8 @@ def _vector_tile(asked: Asked, shown: Shown) -> Response:
     return Response(content, headers=headers, media_type=VECTOR_TILES.media_types["mvt"])
 
 
-def chosen_collections(asked: Asked, offered: Shown) -> Shown:
-    """Return those that the parameter ``collections`` names, all offered ones without it.
+def chosen_ids(asked: Asked, offered: Sequence[str]) -> list[str] | None:
+    """Return the ids that the parameter ``collections`` names, ``None`` without it.
 
     Raises
     ------
@@ -251,17 +268,16 @@ def chosen_collections(asked: Asked, offered: Shown) -> Shown:
     """
     text = asked.query.get("collections")
     if text is None:
-        return offered
-    by_id = {shown[0].id: shown for shown in offered}
+        return None
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in by_id:
+        if name not in offered:
             raise InvalidInput(
                 f"There is no collection '{name[:60]}' here.",
                 hint=f"See {asked.url}/collections.",
                 details={"parameter": "collections"},
             )
-    return [by_id[name] for name in names]
+    return names
 
 
 def chosen_format(asked: Asked, media_types: Mapping[str, str]) -> str:
@@ -318,22 +334,22 @@ def audited(asked: Asked, action: str, shown: Shown) -> None:
 
 def tileset_paths(base: str, kind: TileKind, *, selection: bool) -> dict[str, Any]:
     """Return the paths of tilesets below `base` for the OpenAPI document."""
-    pages = _parameter("f", "query", ["json", "html"])
-    language = _parameter("lang", "query", ["da", "en"])
-    own = [_parameter(name, "path") for name in ("collectionId", "styleId") if f"{{{name}}}" in base]
-    tms = _parameter("tileMatrixSetId", "path", list(MATRIX_SETS))
-    numbers = [_parameter(name, "path", whole=True) for name in ("tileMatrix", "tileRow", "tileCol")]
-    forms = _parameter("f", "query", list(kind.media_types))
-    chosen = [_parameter("collections", "query")] if selection else []
-    tile = _operation(f"A tile ({kind.data_type})", [*own, tms, *numbers, forms, *chosen])
+    pages = parameter("f", "query", ["json", "html"])
+    language = parameter("lang", "query", ["da", "en"])
+    own = [parameter(name, "path") for name in ("collectionId", "styleId") if f"{{{name}}}" in base]
+    tms = parameter("tileMatrixSetId", "path", list(MATRIX_SETS))
+    numbers = [parameter(name, "path", whole=True) for name in ("tileMatrix", "tileRow", "tileCol")]
+    forms = parameter("f", "query", list(kind.media_types))
+    chosen = [parameter("collections", "query")] if selection else []
+    tile = operation(f"A tile ({kind.data_type})", [*own, tms, *numbers, forms, *chosen])
     answers = tile["get"]["responses"]
     answers["200"]["content"] = {media: {} for media in kind.media_types.values()}
     answers["204"] = {"description": "The tile is empty"}
     return {
-        base: _operation(f"Tilesets ({kind.data_type})", [*own, pages, language]),
-        f"{base}/{{tileMatrixSetId}}": _operation(
+        base: operation(f"Tilesets ({kind.data_type})", [*own, pages, language]),
+        f"{base}/{{tileMatrixSetId}}": operation(
             f"A tileset ({kind.data_type})",
-            [*own, tms, _parameter("f", "query", ["json", "html", *_more_forms(kind)]), language],
+            [*own, tms, parameter("f", "query", ["json", "html", *_more_forms(kind)]), language],
         ),
         f"{base}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}": tile,
     }
@@ -343,7 +359,7 @@ def _more_forms(kind: TileKind) -> Sequence[str]:
     return ("tilejson",) if kind is VECTOR_TILES else ()
 
 
-def _parameter(
+def parameter(
     name: str, where: str, values: Sequence[str] | None = None, *, whole: bool = False
 ) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "integer", "minimum": 0} if whole else {"type": "string"}
@@ -352,7 +368,7 @@ def _parameter(
     return {"name": name, "in": where, "required": where == "path", "schema": schema}
 
 
-def _operation(summary: str, own: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def operation(summary: str, own: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     answers: dict[str, Any] = {
         "200": {"description": summary},
         "400": {"description": "A parameter has no meaning"},

@@ -29,7 +29,7 @@ __all__ = [
 
 RELATIONS: Final = "http://www.opengis.net/def/rel/ogc/1.0"
 
-type Shown = Sequence[tuple[Collection, DatasetView]]
+type Shown = Sequence[tuple[Collection, DatasetView | None]]
 
 _DIMENSIONS: Final = {"Point": 0, "LineString": 1, "Polygon": 2}
 
@@ -94,7 +94,7 @@ def _extent(shown: Shown) -> Bounds:
     """
     if any(collection.visibility is Visibility.GRANTED for collection, _ in shown):
         return crs.DENMARK_UTM32
-    known = [extent for _, view in shown if (extent := view.extent()) is not None]
+    known = [extent for _, view in shown if view and (extent := view.extent()) is not None]
     if not known:
         return crs.DENMARK_UTM32
     west, south, east, north = zip(*known, strict=True)
@@ -190,7 +190,7 @@ def _layer(
     kind: TileKind,
     url: str,
     collection: Collection,
-    view: DatasetView,
+    view: DatasetView | None,
     matrices: TileMatrixSet,
     language: str,
 ) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _layer(
             _link(f"{RELATIONS}/geodata", f"{url}/collections/{collection.id}", collection.title[language])
         ],
     }
-    if kind is MAP_TILES:
+    if kind is MAP_TILES or view is None:
         return layer
     dimension = _DIMENSIONS.get(view.schema.geometry.removeprefix("Multi"))
     if dimension is not None:
@@ -245,6 +245,7 @@ def tile_json(own_url: str, shown: Shown, title: str, language: str) -> dict[str
                 "fields": {name: schema["type"] for name, schema in _properties(view).items()},
             }
             for collection, view in shown
+            if view is not None
         ],
     }
 
