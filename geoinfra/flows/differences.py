@@ -16,14 +16,14 @@ import shapely
 import sqlalchemy as sa
 
 from geoinfra.access import Access
-from geoinfra.errors import Conflict, InvalidInput, NotFound
+from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.flows.enquiries import Enquiry
+from geoinfra.flows.enquiry_records import require_in_force
 from geoinfra.flows.projects import whole
 from geoinfra.storage import Store, schema
 from geoinfra.tables import FeatureBatch, FeatureQuery
 from geoinfra.utilities.containment import with_container_geometry
 from geoinfra.utilities.differences import Differences, Standing, differences
-from geoinfra.utilities.enquiry import EnquiryState
 from geoinfra.utilities.formats import format_of
 from geoinfra.utilities.formats.document import open_document
 
@@ -45,8 +45,7 @@ def package_differences(store: Store, access: Access, number: str, first: int, s
     filed = whole(store, access, number)
     if access.organisation is None or filed.organisation != access.organisation:
         raise NotFound("There is no such package.", hint="Check the number, and whose token you use.")
-    if filed.state is EnquiryState.EXPIRED:
-        raise Conflict(f"The enquiry {number} has expired.", hint="File it again before you dig.")
+    require_in_force(filed)
     before, after = (package_manifest(store, filed.number, sequence) for sequence in (first, second))
     return manifest_differences(store, filed, before, after)
 

@@ -20,6 +20,7 @@ import shapely
 import sqlalchemy as sa
 
 from geoinfra import crs
+from geoinfra.errors import Conflict
 from geoinfra.flows.package_jobs import PackageJob, newest_jobs
 from geoinfra.flows.reminders import is_open, standing_of
 from geoinfra.storage import schema
@@ -58,6 +59,7 @@ __all__ = [
     "load_enquiry",
     "newest_packages",
     "request_row",
+    "require_in_force",
 ]
 
 UTILITY_DATASET = "utility-features"
@@ -546,6 +548,22 @@ def _projects(connection: sa.Connection, projects: Collection[str]) -> Mapping[s
 
 def _state_without_package(job: PackageJob | None) -> PackageState:
     return PackageState.FAILED if job and job.failed else PackageState.BUILDING
+
+
+def require_in_force(filed: Enquiry) -> None:
+    """Raise unless lines may still be given out for an enquiry.
+
+    Raises
+    ------
+    Conflict
+        It has expired.
+    """
+    if filed.state is EnquiryState.EXPIRED:
+        raise Conflict(
+            f"The enquiry {filed.number} has expired.",
+            hint="File it again before you dig.",
+            details={"message_da": "Forespørgslen er udløbet; opret den igen, før du graver."},
+        )
 
 
 def newest_packages(connection: sa.Connection, numbers: Collection[str]) -> dict[str, Package]:

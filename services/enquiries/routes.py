@@ -28,6 +28,7 @@ from geoinfra.flows.enquiries import (
     resend_enquiry,
 )
 from geoinfra.flows.enquiry_preview import preview_enquiry
+from geoinfra.flows.enquiry_records import require_in_force
 from geoinfra.flows.projects import list_projects, project, whole
 from geoinfra.flows.reminders import overdue_answers
 from geoinfra.presentation.check_report import page_policy, report_html
@@ -224,6 +225,7 @@ def post_package_link(number: str, store: StoreOf, access: AccessOf, security: S
     found = enquiry(store, access, number)
     if found.organisation != access.organisation or found.package is None:
         raise NotFound("There is no package yet.", hint="Ask again with wait_s until package.ready is true.")
+    require_in_force(found)
     name = f"Ledningspakke_{found.project.number if found.project else number}.zip"
     href, link = security.sign_link(found.package.blob, name, access)
     store.audit.append("package.linked", access, number, {"sequence": found.package.sequence})

@@ -482,7 +482,11 @@ def test_an_expired_enquiry_takes_no_answer_and_shows_no_line(exchanging: Exchan
     assert exchanging.answer(B, number, svar(B, ["el.1"]).getvalue()).status_code == 409
     assert exchanging.correct(A, number, svar(A, ["el.2"]).getvalue()).status_code == 409
     path = f"/api/enquiries/{number}"
-    for method, more in (("GET", "/differences?from=1&to=1"), ("POST", "/refresh")):
+    for method, more in (
+        ("GET", "/differences?from=1&to=1"),
+        ("POST", "/refresh"),
+        ("POST", "/package-link"),
+    ):
         answer = exchanging.call(DIGGER, Role.EXCAVATOR, method, path + more)
         assert answer.status_code == 409, more
     assert exchanging.shown(number) == set()
