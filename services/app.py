@@ -101,7 +101,13 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         _add_demo(app)
     services.ler.mount(app, opened, settings)
     services.tiles.mount(app, opened, access_of=security.access_of)
-    services.ogc.mount(app, opened, public_url=settings.base_url, access_of=security.access_of)
+    services.ogc.mount(
+        app,
+        opened,
+        public_url=settings.base_url,
+        access_of=security.access_of,
+        operator=settings.operator,
+    )
     services.web.mount_web(app)
     _describe(app)
     return app

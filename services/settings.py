@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from geoinfra.errors import Conflict, InvalidInput
 from geoinfra.flows.channels import ChannelRules, check_mail_address
 from geoinfra.flows.technical_retention import LEAST_DAYS
+from geoinfra.storage.metadata import Contact, Metadata
 
 __all__ = ["Settings"]
 
@@ -38,6 +39,11 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Address that clients use, without a slash at its end; http://host:port when empty."
     )
+    operator_name: str = Field(
+        "geoinfra", min_length=1, max_length=200, description="Who runs the service, as catalogues tell it."
+    )
+    operator_mail: str = Field("", max_length=254, description="Mail address for questions about the data.")
+    operator_url: str = Field("", max_length=500, description="Web page of who runs the service.")
     proxies: str = Field(
         "", description="Addresses or networks of reverse proxies whose word about clients counts."
     )
@@ -122,6 +128,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _operator_can_be_told(self) -> Self:
+        try:
+            Metadata.from_json({"contacts": [self._operator_members()]}, "GEOINFRA_OPERATOR")
+        except InvalidInput as error:
+            raise ValueError(error.message) from None
+        return self
+
+    @model_validator(mode="after")
     def _secrets_are_real(self) -> Self:
         if _PLACEHOLDER in (self.database() or ""):
             raise ValueError(f"GEOINFRA_DATABASE_URL still holds {_PLACEHOLDER}; set a password of your own")
@@ -169,6 +183,15 @@ class Settings(BaseSettings):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"GEOINFRA_CORS_ORIGINS: '{origin[:80]}' is no origin; write https://host")
         return self
+
+    def _operator_members(self) -> dict[str, str]:
+        told = {"name": self.operator_name, "email": self.operator_mail, "url": self.operator_url}
+        return {"role": "publisher", **{name: value for name, value in told.items() if value}}
+
+    @property
+    def operator(self) -> Contact:
+        """Who runs the service, as catalogues tell it."""
+        return Contact(**self._operator_members())
 
     @property
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

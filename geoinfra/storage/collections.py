@@ -35,6 +35,7 @@ __all__ = ["Collection", "Kind", "add_collection", "built_in", "catalogue", "ver
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _LANGUAGES = ("da", "en")
+_CATALOGUE = "catalogue"  # the collection of the records of all others
 _DEFAULT_CRS = (
     "OGC:CRS84",
     *(f"EPSG:{code}" for code in (25832, 25833, 4258, 4326, 3857, 4093, 4094, 4095, 4096)),
@@ -195,7 +196,7 @@ def add_collection(tx: Transaction, entry: Mapping[str, Any]) -> Collection:
         A built-in collection has this id.
     """
     collection = Collection.from_json(entry)
-    if any(collection.id == c.id for c in built_in()):
+    if collection.id == _CATALOGUE or any(collection.id == c.id for c in built_in()):
         raise Conflict(f"The collection '{collection.id}' is built in.", hint="Choose another id.")
     granted = _granted_datasets(tx.connection, {collection.dataset})
     if collection.visibility is Visibility.OPEN and collection.dataset in granted:

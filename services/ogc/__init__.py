@@ -9,12 +9,21 @@ from starlette.requests import Request
 
 from geoinfra.access import Access
 from geoinfra.storage import Store
+from geoinfra.storage.metadata import Contact
 from services.ogc.adapter import OgcService
+from services.ogc.asked import NO_OPERATOR
 
 __all__ = ["mount"]
 
 
-def mount(app: FastAPI, store: Store, *, public_url: str, access_of: Callable[[Request], Access]) -> None:
+def mount(
+    app: FastAPI,
+    store: Store,
+    *,
+    public_url: str,
+    access_of: Callable[[Request], Access],
+    operator: Contact = NO_OPERATOR,
+) -> None:
     """Serve the OGC APIs under ``/ogc``.
 
     Parameters
@@ -23,7 +32,9 @@ def mount(app: FastAPI, store: Store, *, public_url: str, access_of: Callable[[R
         Address of the application as clients reach it, without a slash at its end; links begin with it.
     access_of
         Tells who sent a request; raises ``NotAuthenticated`` for a bad token.
+    operator
+        Who runs the service, as catalogues tell it.
     """
-    service = OgcService(store, public_url=public_url, access_of=access_of)
+    service = OgcService(store, public_url=public_url, access_of=access_of, operator=operator)
     app.router.routes.append(service.landing())
     app.router.routes.append(service.route())

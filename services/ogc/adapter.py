@@ -31,22 +31,24 @@ from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
+from geoinfra.storage.metadata import Contact
 from services.catalogue import PresentCatalogue
 from services.errors import problem_of
 from services.ogc import formats, parameters
-from services.ogc.asked import OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
+from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
 from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
 from services.ogc.engine import encode
 from services.ogc.maps_part import MapsPart
 from services.ogc.part import Part, Serve
 from services.ogc.provider import is_queryable
+from services.ogc.records_part import RecordsPart, catalogue_in_list
 from services.ogc.styles_part import StylesPart
 from services.ogc.tiles_part import TilesPart
 from services.ogc.views import View, Views
 
 __all__ = ["OgcService"]
 
-PARTS: tuple[Part, ...] = (StylesPart(), TilesPart(), MapsPart())
+PARTS: tuple[Part, ...] = (RecordsPart(), StylesPart(), TilesPart(), MapsPart())
 """The OGC APIs beside the engine."""
 
 _KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")
@@ -64,12 +66,22 @@ class OgcService:
         Address of the whole application as clients reach it, without a slash at its end.
     access_of
         Tells who sent a request; raises ``NotAuthenticated`` for a bad token.
+    operator
+        Who runs the service, as catalogues tell it.
     """
 
-    def __init__(self, store: Store, *, public_url: str, access_of: Callable[[Request], Access]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        public_url: str,
+        access_of: Callable[[Request], Access],
+        operator: Contact = NO_OPERATOR,
+    ) -> None:
         self._store = store
         self._url = f"{public_url.rstrip('/')}/ogc"
         self._access_of = access_of
+        self._operator = operator
         self._catalogue = PresentCatalogue(store)
         self._views = Views(self._url, PARTS)
         self._serve = Serve(self._asked)
@@ -84,12 +96,12 @@ class OgcService:
                 Route("/openapi", get(self._openapi)),
                 Route("/conformance", get(self._conformance)),
                 Route("/collections", get(self._collections)),
+                *(route for part in PARTS for route in part.routes(self._serve)),
                 Route("/collections/{collection}", get(self._collection)),
                 Route("/collections/{collection}/schema", get(self._schema)),
                 Route("/collections/{collection}/queryables", get(self._queryables)),
                 Route("/collections/{collection}/items", get(self._items)),
                 Route("/collections/{collection}/items/{item:path}", get(self._item)),
-                *(route for part in PARTS for route in part.routes(self._serve)),
                 Route("/processes", get(self._processes)),
                 Route("/processes/{process}", get(self._process)),
                 Route("/processes/{process}/execution", self._execute, methods=["POST"]),
@@ -106,7 +118,8 @@ class OgcService:
     def _asked(self, request: Request, body: bytes = b"") -> Asked:
         access = self._access_of(request)
         present = self._catalogue.now()
-        return Asked(request, body, access, present, self._views.of(present, access), self._url, self._store)
+        view = self._views.of(present, access)
+        return Asked(request, body, access, present, view, self._url, self._store, self._operator)
 
     # Documents of the service
 
@@ -149,7 +162,13 @@ class OgcService:
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
         view = asked.view.bind(self._caller(asked), *calls)
-        return with_(_run(asked, view, describe_collections), headers)
+        response = _run(asked, view, describe_collections)
+        if not asked.as_html:
+            listed = orjson.loads(response.body)
+            listed["collections"].append(catalogue_in_list(asked))
+            response.body = encode(listed)
+            response.headers["Content-Length"] = str(len(response.body))
+        return with_(response, headers)
 
     def _caller(self, asked: Asked) -> Caller:
         return Caller(self._store, asked.access)

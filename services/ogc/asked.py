@@ -19,6 +19,7 @@ from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
+from geoinfra.storage.metadata import Contact
 from services.catalogue import Present
 from services.http import weighted
 from services.ogc import parameters
@@ -26,6 +27,7 @@ from services.ogc.engine import encode
 from services.ogc.views import View
 
 __all__ = [
+    "NO_OPERATOR",
     "OPEN_MAX_AGE_S",
     "PRIVATE",
     "VARY",
@@ -42,6 +44,7 @@ __all__ = [
 OPEN_MAX_AGE_S: Final = 60
 VARY: Final = "Accept, Accept-Language, Authorization, Cookie"
 PRIVATE: Final = {"Cache-Control": "private, no-store"}
+NO_OPERATOR: Final = Contact("geoinfra", role="publisher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Asked:
         The catalogue of this moment, and the principal's view of it.
     store
         What the rows come from, and where reads of granted rows are noted.
+    operator
+        Who runs the service.
     """
 
     request: Request
@@ -65,6 +70,7 @@ class Asked:
     view: View
     url: str
     store: Store
+    operator: Contact = NO_OPERATOR
 
     @property
     def query(self) -> QueryParams:
