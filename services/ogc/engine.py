@@ -122,9 +122,10 @@ def encode(document: Any, _pretty: bool = False) -> bytes:
 def _prune_links(document: dict[str, Any]) -> None:
     links = document.get("links")
     if isinstance(links, list):
+        once = {(link.get("rel"), link.get("type"), link.get("href")): link for link in reversed(links)}
         document["links"] = [
             link
-            for link in links
+            for link in reversed(once.values())
             if str(link.get("type")).partition(";")[0] not in _NOT_OFFERED
             and link.get("rel") not in _NOT_OFFERED_RELATIONS
             and link.get("href")

@@ -265,6 +265,21 @@ async def _first_messages(
     return sent
 
 
+# --- Pages
+
+
+def test_browsers_believe_media_types_and_run_no_strange_scripts(world: World) -> None:
+    page = world.ask("/text")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    data = world.ask("/tagged")
+    assert data.headers["x-content-type-options"] == "nosniff"
+    assert "content-security-policy" not in data.headers
+
+
 # --- Methods
 
 

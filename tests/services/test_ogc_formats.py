@@ -74,7 +74,7 @@ ODD = DatasetSchema(
 )
 
 
-def _publish_odd(store: Store) -> None:
+def publish_odd(store: Store) -> None:
     count = len(ATTACKS)
     shapes: list[Any] = [shapely.Point(EAST + n, NORTH + n / 3) for n in range(count)]
     shapes[1] = shapely.MultiPolygon([shapely.box(EAST, NORTH, EAST + 1, NORTH + 1)])
@@ -101,7 +101,7 @@ def _publish_odd(store: Store) -> None:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str]]:
     with small_service(tmp_path_factory.mktemp("store")) as made:
-        _publish_odd(made[0])
+        publish_odd(made[0])
         yield made
 
 
