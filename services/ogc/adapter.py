@@ -34,13 +34,12 @@ from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.metadata import Contact
 from services.catalogue import PresentCatalogue
 from services.errors import problem_of
-from services.ogc import formats, parameters
+from services.ogc import formats, items, parameters
 from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
 from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
 from services.ogc.engine import encode
 from services.ogc.maps_part import MapsPart
 from services.ogc.part import Part, Serve
-from services.ogc.provider import is_queryable
 from services.ogc.records_part import RecordsPart, catalogue_in_list
 from services.ogc.styles_part import StylesPart
 from services.ogc.tiles_part import TilesPart
@@ -206,15 +205,17 @@ class OgcService:
 
     def _items(self, asked: Asked) -> Response:
         collection, pinned = asked.collection()
-        names = {column.name for column in pinned.schema.public_columns if is_queryable(column)}
-        parameters.require_known(asked.query, parameters.ITEMS.union(names), formats.NAMES)
+        names = {items.IDENTIFIER, *(column.name for column in items.comparable(pinned.schema))}
+        parameters.require_known(asked.query, parameters.ITEMS | names, formats.NAMES)
         headers = caching(asked, (collection, pinned))
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
         url = f"{self._url}/collections/{collection.id}/items"
         wanted = parameters.items_request(asked.query, url, encoded=not asked.as_html)
-        wanted = replace(wanted, links=formats.links(url, "alternate", query=_without_format(asked)))
-        return self._features(asked, collection, pinned, wanted, headers, itemtypes.get_collection_items)
+        others = formats.links(url, "alternate", query=_without_format(asked))
+        page = items.items_page(asked.query, collection, pinned, wanted)
+        wanted = replace(wanted, links=others, page=page)
+        return self._features(asked, collection, pinned, wanted, page, headers)
 
     def _item(self, asked: Asked) -> Response:
         collection, pinned = asked.collection()
@@ -225,10 +226,9 @@ class OgcService:
         identifier = asked.request.path_params["item"]
         url = f"{self._url}/collections/{collection.id}/items/{urllib.parse.quote(identifier, safe='')}"
         others = formats.links(url, "alternate", query=_without_format(asked))
-        wanted = ItemsRequest(encoded=not asked.as_html, links=others)
-        return self._features(
-            asked, collection, pinned, wanted, headers, itemtypes.get_collection_item, identifier
-        )
+        page = items.item_page(asked.query, collection, pinned, identifier)
+        wanted = ItemsRequest(encoded=not asked.as_html, links=others, page=page)
+        return self._features(asked, collection, pinned, wanted, page, headers)
 
     def _features(
         self,
@@ -236,24 +236,38 @@ class OgcService:
         collection: Collection,
         pinned: DatasetView,
         wanted: ItemsRequest,
+        page: Page,
         headers: Mapping[str, str],
-        function: EngineFunction,
-        *names: str,
     ) -> Response:
         form = formats.chosen(asked.query, asked.request.headers.get("accept", ""))
-        taken: list[Page] = []
-        if not form.of_engine:
-            wanted = replace(wanted, take=taken.append)
-        view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned, wanted))
-        response = _run(asked, view, function, collection.id, *names, as_html=form.name == "html")
-        if form.name == "json":
-            response.headers["Content-Type"] = "application/geo+json"
-        elif taken:
-            response = formats.answer(asked, form, collection, pinned, taken[0], response.headers)
+        if form.of_engine:
+            response = self._by_engine(asked, collection, pinned, wanted, as_html=form.name == "html")
+        else:
+            response = formats.answer(asked, form, collection, pinned, page, items.headers(asked))
         if collection.visibility is Visibility.GRANTED:
             details = {"path": asked.request.url.path, "query": str(asked.query)[:2000]}
             self._store.audit.append("features.read", asked.access, collection.id, details)
         return with_(response, headers)
+
+    def _by_engine(
+        self,
+        asked: Asked,
+        collection: Collection,
+        pinned: DatasetView,
+        wanted: ItemsRequest,
+        *,
+        as_html: bool,
+    ) -> Response:
+        """Let the engine make the answer of a page that was read."""
+        view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned, wanted))
+        item = None if wanted.page is None else wanted.page.item
+        if item is None:
+            response = _run(asked, view, itemtypes.get_collection_items, collection.id, as_html=as_html)
+        else:
+            response = _run(asked, view, itemtypes.get_collection_item, collection.id, item, as_html=as_html)
+        if not as_html:
+            response.headers["Content-Type"] = "application/geo+json"
+        return response
 
     # Processes
 

@@ -41,6 +41,12 @@ class Page:
     crs: str
     item: str | None = None
 
+    def is_last(self, returned: int, matched: int | None) -> bool:
+        """Whether nothing follows, judged by the rows returned and, where it is known, the number in all."""
+        if returned < (self.query.limit or 0):
+            return True
+        return self.query.after is None and matched is not None and self.query.offset + returned >= matched
+
 
 @dataclass(frozen=True, slots=True)
 class ItemsRequest:

@@ -186,7 +186,8 @@ def _in_pieces(geometry: shapely.Geometry, source: str) -> shapely.Geometry:
         return geometry
     shortest = _SHORTEST_M if crs.is_metric(source) else _SHORTEST_DEGREES
     longest = max(shortest, extent / _MOST_PIECES, float(shapely.length(geometry)) / _MOST_PIECES_ALL)
-    return shapely.segmentize(geometry, longest)
+    pieces: shapely.Geometry = shapely.segmentize(geometry, longest)
+    return pieces
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geoinfra import crs
 from geoinfra.tables import ColumnType, FeatureBatch
 
-__all__ = ["WITH_HEIGHTS", "features", "written"]
+__all__ = ["WITH_HEIGHTS", "features"]
 
 WITH_HEIGHTS = "EPSG:7416"
 """CRS of the answer that carries stored heights: EPSG:25832 and DVR90."""
@@ -52,11 +52,6 @@ def features(batch: FeatureBatch, target: str, *, geometry: bool, encoded: bool)
             "geometry": None if shape is None else decode(shape),
             "properties": dict(zip(names, values, strict=True)),
         }
-
-
-def written(batch: FeatureBatch, target: str, *, geometry: bool) -> bytes:
-    """Return the rows of `batch` as GeoJSON features, separated by commas."""
-    return orjson.dumps(list(features(batch, target, geometry=geometry, encoded=True)))[1:-1]
 
 
 def _texts(batch: FeatureBatch, target: str) -> list[str | None]:

@@ -26,6 +26,7 @@ from services.catalogue import Present, may_know_granted
 from services.ogc import formats
 from services.ogc.call import Caller, FeatureCall
 from services.ogc.engine import EngineAPI, prepare
+from services.ogc.items import DEFAULT_ITEMS, IDENTIFIER, MOST_ITEMS, offered
 from services.ogc.processes import PROCESSES, JobManager
 from services.ogc.provider import describe_columns
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from services.ogc.part import Part
 
 __all__ = ["DEFAULT_ITEMS", "MOST_ITEMS", "View", "Views"]
-
-DEFAULT_ITEMS = 100
-MOST_ITEMS = 10_000
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -75,7 +73,10 @@ class View(EngineAPI):
     def _resource(self, call: FeatureCall) -> dict[str, Any]:
         entry = self.config["resources"][call.collection.id]
         fields = describe_columns(call.view.schema, comparable_only=call.comparable_only)
-        provider = {**entry["providers"][0], "fields": fields, "call": call}
+        if call.items.page is not None:
+            fields = {IDENTIFIER: {"type": "string"}, **fields}
+        offer = {"crs": list(offered(call.collection, call.view.schema)), "fields": fields}
+        provider = {**entry["providers"][0], **offer, "call": call}
         extents = _extents(call.view) if call.with_extent else entry["extents"]
         return {**entry, "extents": extents, "providers": [provider]}
 

@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 
 from geoinfra import crs
 from geoinfra.tables import Column, ColumnType, DatasetSchema, FeatureBatch
-from services.ogc.geojson import WITH_HEIGHTS, features, written
+from services.ogc.geojson import WITH_HEIGHTS, features
 
 SCHEMA = DatasetSchema(
     "things", "Geometry", (Column("name"), Column("size_m", ColumnType.REAL), Column("more", ColumnType.JSON))
 )
+
+
+def written(batch: FeatureBatch, target: str, *, geometry: bool) -> bytes:
+    return orjson.dumps(list(features(batch, target, geometry=geometry, encoded=True)))[1:-1]
 
 
 def _ring(east: float, north: float, side: float) -> list[tuple[float, float]]:
