@@ -345,10 +345,15 @@ class _Writer:
         for segment in entry["segments"]:
             name = segment["attribute"]
             number = ["*", ["to-number", ["get", name]], segment.get("times", 1)]
-            limits = {"locale": self._language, "max-fraction-digits": segment.get("decimals", 2)}
-            shown = ["case", ["==", ["typeof", ["get", name]], "number"], ["number-format", number, limits]]
+            decimals = segment.get("decimals", 2)
+            limits = {"locale": self._language, "max-fraction-digits": decimals}
+            # a whole number is not grouped: 1.200 mm may be read as one and a fifth
+            written = ["number-format", number, limits] if decimals else ["to-string", ["round", number]]
+            shown = ["case", ["==", ["typeof", ["get", name]], "number"], written]
             before, after = (self._said(segment, side) for side in ("before", "after"))
-            value = [*shown, ["to-string", ["get", name]]]
+            text = ["to-string", ["get", name]]
+            plain = ["case", ["==", ["index-of", _OTHER, text], 0], ["slice", text, len(_OTHER)], text]
+            value = [*shown, plain]
             said = ["concat", before, value, after, entry["separator"]]
             texts.append(["case", ["==", ["coalesce", ["get", name], ""], ""], "", said])
         return ["concat", *texts]
@@ -361,6 +366,7 @@ class _Writer:
 IMAGE_PX: Final = 24
 """Size of the images of the sprite on the map, before ``icon-size``."""
 _LETTER: Final = 1.4  # size of a font whose capitals are as high as asked
+_OTHER: Final = "other: "  # stands before values of code lists that are free text
 
 _DRAWINGS: Final[Mapping[str, Callable[[_Writer, _Choice], Iterator[tuple[str, dict[str, Any]]]]]] = {
     "corridor": _Writer.corridor,

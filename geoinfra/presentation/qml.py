@@ -418,9 +418,11 @@ class _Writer:
             value = self._fields.get(segment["attribute"])
             if value is None:
                 continue
-            shown = f"to_string({value})"
             if "decimals" in segment:
                 shown = f"to_string(round({value} * {segment.get('times', 1):g}, {segment['decimals']}))"
+                shown = f"replace({shown}, '.', ',')" if self._language == "da" else shown
+            else:
+                shown = f"regexp_replace(to_string({value}), '^other: ', '')"
             before, after = (_quoted(self._said(segment, side)) for side in ("before", "after"))
             yield f"coalesce({before} || {shown} || {after}, '')"
 

@@ -197,14 +197,10 @@ class _Writer:
         _se(graphic, "Size", _number(size_px))
 
     def _label(self, parent: Any, layer: Label) -> None:
-        label = _se(parent, "Label")
-        joined = _se(label, "Concatenate", fallbackValue="")
+        joined = _se(_se(parent, "Label"), "Concatenate", fallbackValue="")
         entry = self._set.labels[layer.template]
-        for segment in entry["segments"]:
-            self._literal(joined, segment.get("before", ""))
-            value = _se(joined, "StringValue")
-            etree.SubElement(value, f"{{{_OGC}}}PropertyName").text = segment["attribute"]
-            self._literal(joined, segment.get("after", ""), entry["separator"])
+        for place, segment in enumerate(entry["segments"]):
+            self._segment(_se(joined, "StringValue"), segment, entry["separator"] if place else "")
         self._font(parent, layer.size_px)
         if self._geometry == "line":
             line = _se(_se(parent, "LabelPlacement"), "LinePlacement")
@@ -212,12 +208,35 @@ class _Writer:
         _halo(parent, layer.halo_colour, layer.halo_px * self._scale)
         _parameters(_se(parent, "Fill"), {"fill": layer.colour})
 
-    def _literal(self, parent: Any, *texts: Any) -> None:
-        said = "".join(
-            str(text.get(self._language, "")) if isinstance(text, Mapping) else text for text in texts
-        )
-        if said:
-            etree.SubElement(_se(parent, "StringValue"), f"{{{_OGC}}}Literal").text = said
+    def _segment(self, parent: Any, segment: Mapping[str, Any], separator: str) -> None:
+        """Write a segment; its fall-back value stands for it where the attribute is absent."""
+        before = separator + self._said(segment, "before")
+        after = self._said(segment, "after")
+        if "decimals" not in segment:
+            joined = _se(parent, "Concatenate", fallbackValue="")
+            self._literal(joined, before)
+            name = etree.SubElement(_se(joined, "StringValue"), f"{{{_OGC}}}PropertyName")
+            name.text = segment["attribute"]
+            self._literal(joined, after)
+            return
+        point = "," if self._language == "da" else "."
+        shown = _se(parent, "FormatNumber", fallbackValue="", decimalPoint=point)
+        value = _se(shown, "NumericValue")
+        if segment.get("times", 1) != 1:
+            value = etree.SubElement(value, f"{{{_OGC}}}Mul")
+            etree.SubElement(value, f"{{{_OGC}}}Literal").text = f"{segment['times']:g}"
+        etree.SubElement(value, f"{{{_OGC}}}PropertyName").text = segment["attribute"]
+        digits = f"0.{'#' * segment['decimals']}".removesuffix(".")
+        _se(shown, "Pattern", f"{_in_pattern(before)}{digits}{_in_pattern(after)}")
+
+    def _said(self, segment: Mapping[str, Any], side: str) -> str:
+        given = segment.get(side, "")
+        return str(given.get(self._language, "")) if isinstance(given, Mapping) else str(given)
+
+    @staticmethod
+    def _literal(parent: Any, text: str) -> None:
+        if text:
+            etree.SubElement(_se(parent, "StringValue"), f"{{{_OGC}}}Literal").text = text
 
     def _font(self, parent: Any, size_px: float) -> None:
         size = _number(size_px * self._scale * 1.4)
@@ -236,6 +255,12 @@ def _se(parent: Any, tag: str, text: str | None = None, **attributes: str) -> An
 
 def _number(value: float) -> str:
     return f"{round(value, 3):g}"
+
+
+def _in_pattern(text: str) -> str:
+    """Quote what stands before or after the digits of a number's pattern."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'" if text else ""
 
 
 def _parameters(parent: Any, values: Mapping[str, str]) -> None:

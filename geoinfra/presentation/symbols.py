@@ -379,7 +379,7 @@ def sprite_sheet(pictures: Mapping[str, Picture], *, pixel_ratio: int = 1, size_
 
 def _drawn(drawings: Sequence[tuple[str, str]], side_px: int) -> dict[tuple[str, str], NDArray[np.uint8]]:
     """Return the pixels of each drawing, a few at a time: while resvg draws, no other thread runs."""
-    found = {}
+    found: dict[tuple[str, str], NDArray[np.uint8]] = {}
     for start in range(0, len(drawings), _DRAWN_AT_ONCE):
         part = drawings[start : start + _DRAWN_AT_ONCE]
         cells = "".join(

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+from drawing_sheet import HEIGHT, OWNER, ROW_M, TOP_M, WIDTH, E, N, two_hundred
 from playwright.sync_api import sync_playwright
 
 from geoinfra.presentation.offline_html import write_offline_html
@@ -24,74 +25,21 @@ from geoinfra.presentation.plan import PlanOptions, write_plan
 from geoinfra.presentation.qml import default_layer_style
 from geoinfra.presentation.style_set import load_style_set
 from geoinfra.tables import FeatureBatch
-from geoinfra.utilities.catalogue import catalogue
 from geoinfra.utilities.formats.dxf import write_dxf
 from geoinfra.utilities.formats.geopackage import write_geopackage
 from geoinfra.utilities.formats.package import EnquiryInfo, PackageOwner
-from geoinfra.utilities.model import FeatureRows
 
 Image = pytest.importorskip("PIL.Image")
 pytestmark = [pytest.mark.services, pytest.mark.browser, pytest.mark.qgis]
 
-E, N, WIDTH, HEIGHT = 650_000.0, 6_070_000.0, 60.0, 36.0
 SCALE = 200
 PANE = (1500, 900)
-LINES = (
-    "Elledning",
-    "Gasledning",
-    "TermiskLedning",
-    "Vandledning",
-    "Afloebsledning",
-    "Telekommunikationsledning",
-    "Olieledning",
-    "Foeringsroer",
-    "AndenLedning",
-    "LedningUkendtForsyningsart",
-)
-COMPONENTS = (
-    "Elkomponent",
-    "Vandkomponent",
-    "Afloebskomponent",
-    "Gaskomponent",
-    "Telekommunikationskomponent",
-)
-OWNER = "12345678"
 
 
 @pytest.fixture(scope="module")
 def sheet() -> FeatureBatch:
-    """Ten columns of lines, one a supply, eighteen states down; twenty components below."""
-    rows = FeatureRows(OWNER)
-    for number in range(180):
-        column, turn = number % 10, number // 10
-        name = LINES[column]
-        properties: dict[str, Any] = {
-            "driftsstatus": ("i drift", "i drift", "under etablering", "permanent ude af drift")[turn % 4],
-            "fareklasse": ("ikke farlig", "ikke farlig", "farlig", "ikke farlig", "meget farlig")[turn % 5],
-            "noejagtighedsklasse": ("<= 0.25 m", "<= 0.50 m", "<= 1.00 m")[turn % 3],
-            "indtegningsmetode": ("nøjagtigt", "nøjagtigt", "nøjagtigt", "forskudt", "skematisk")[turn % 5],
-            "indeholderLedninger": turn % 6 == 4,
-            "liggerILedning": False,
-            "udvendigDiameter": {"value": 110, "uom": "mm"},
-        }
-        if turn % 3 == 1:
-            properties["vejledendeDybde"] = {"value": 900, "uom": "mm"}
-        if name == "Elledning":
-            properties["spaendingsniveau"] = {"value": (0.4, 10, 60, 400)[turn % 4], "uom": "kV"}
-        if turn == 17:
-            del properties["noejagtighedsklasse"]
-        heights = np.array([3.0, 2.0]) if turn % 3 == 0 else None
-        x, y = E + 0.7 + 6 * column, N + HEIGHT - 1.2 - 1.75 * turn
-        course = shapely.LineString([(x, y), (x + 4.8, y - 0.2)])
-        rows.add(name, f"l{number}", properties, course, heights)
-    for number in range(20):
-        place = shapely.Point(E + 1.5 + 3 * number, N + 1.6)
-        shape = shapely.buffer(place, 0.8) if number % 5 == 4 else place
-        name, turn = COMPONENTS[number % 5], number // 5
-        types = catalogue().feature_class(name).attributes["type"].enumeration
-        listed = sorted(types.values)[turn] if types else "andet"
-        rows.add(name, f"k{number}", {"type": listed, "driftsstatus": "i drift"}, shape)
-    return rows.batch()
+    """The two hundred features that every drawing is compared on."""
+    return two_hundred()
 
 
 def enquiry() -> EnquiryInfo:
@@ -219,7 +167,7 @@ def test_four_programs_show_every_type_in_its_colour(sheet: FeatureBatch, tmp_pa
             picture.save(Path(folder) / f"{name}.png")
         shutil.copy(tmp_path / "contact-sheet.png", folder)
     scale = drawn[2].width / WIDTH
-    first, below = (1.75 + 1.2 - 0.8) * scale, (1.75 + 1.2 + 0.8) * scale  # the line of 10 kV
+    first, below = (ROW_M + TOP_M - 0.8) * scale, (ROW_M + TOP_M + 0.8) * scale  # the line of 10 kV
     cut = np.asarray(drawn[2].convert("RGB").crop((0, first, 3.5 * scale, below)))
     assert (cut.max(axis=2) < 0x90).sum() >= 12, "QGIS draws the bar of the voltage"
     for picture in drawn:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import orjson
 import pytest
 import shapely
+from drawing_sheet import two_hundred
 
 from geoinfra.presentation.attributes import column_of
 from geoinfra.presentation.labels import label_attributes, label_text
@@ -23,8 +25,11 @@ E, N = 650_000.0, 6_070_000.0
 PAPER = {"width_mm", "dash_mm", "size_mm", "spacing_mm", "halo_mm", "first_mm"}
 
 
+@lru_cache
 def sheet() -> list[FeatureBatch]:
-    """Lines of every status, hazard, accuracy and drawing method, components of every geometry, a trace."""
+    """The two hundred features of all drawings; lines of every status, hazard, accuracy and drawing method,
+    components of every geometry, a trace.
+    """
     first, second = FeatureRows("10000001"), FeatureRows("10000002")
     classes = ("Elledning", "Gasledning", "Vandledning")
     ways = product(
@@ -53,7 +58,7 @@ def sheet() -> list[FeatureBatch]:
     first.add("Vandkomponent", "k.a", {"type": "bassin"}, shapely.box(E, N, E + 5, N + 5))
     wide = {"forsyningsart": ["el"], "bredde": {"value": 700, "uom": "mm"}}
     first.add("Ledningstrace", "t.1", wide, shapely.LineString([(E, N), (E, N + 9)]))
-    return [first.batch(), second.batch()]
+    return [first.batch(), second.batch(), two_hundred()]
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +156,12 @@ def test_drawings_are_those_of_the_symbols_on_the_page(style_set: StyleSet, draw
             assert path["ink"] is outline.ink
 
 
-def test_the_legend_has_what_is_on_the_page_and_nothing_else(drawing: dict[str, Any]) -> None:
-    titles = {entry["da"] for entry in drawing["legend"]}
+def test_the_legend_has_what_is_on_the_page_and_nothing_else(style_set: StyleSet) -> None:
+    legend = drawing_of(style_set, sheet()[:2])["legend"]
+    titles = {entry["da"] for entry in legend}
     assert {"El", "Gas", "Vand", "Meget farlig", "Under etablering", "Brandhane"} <= titles
     assert not {"Afløb", "Olie", "Uden ejer"} & titles
-    of = {tuple(entry["of"]) for entry in drawing["legend"] if entry["of"]}
+    of = {tuple(entry["of"]) for entry in legend if entry["of"]}
     assert {
         ("type", "gas"),
         ("hazard", "very-dangerous"),
