@@ -36,6 +36,7 @@ from services.catalogue import PresentCatalogue
 from services.errors import problem_of
 from services.ogc import formats, items, parameters
 from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
+from services.ogc.bridges_part import BridgesPart
 from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
 from services.ogc.engine import encode
 from services.ogc.maps_part import MapsPart
@@ -47,7 +48,7 @@ from services.ogc.views import View, Views
 
 __all__ = ["OgcService"]
 
-PARTS: tuple[Part, ...] = (RecordsPart(), StylesPart(), TilesPart(), MapsPart())
+PARTS: tuple[Part, ...] = (RecordsPart(), StylesPart(), TilesPart(), MapsPart(), BridgesPart())
 """The OGC APIs beside the engine."""
 
 _KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")

@@ -31,6 +31,7 @@ __all__ = [
     "operation",
     "parameter",
     "place",
+    "place_named",
     "tileset_paths",
     "told_tileset",
 ]
@@ -309,8 +310,23 @@ def place(asked: Asked, kind: TileKind, shown: Shown) -> tuple[TileMatrixSet, in
         There is no such tile, or it lies outside the limits of the tileset.
     """
     names = asked.request.path_params
-    matrices = matrix_set(names["tms"])
-    level, row, column = int(names["level"]), int(names["row"]), int(names["column"])
+    where = (names["tms"], *(str(names[name]) for name in ("level", "row", "column")))
+    return place_named(where, kind, shown)
+
+
+def place_named(where: Sequence[str], kind: TileKind, shown: Shown) -> tuple[TileMatrixSet, int, int, int]:
+    """Return the place of a tile whose matrix set, level, row and column are given as texts.
+
+    Raises
+    ------
+    NotFound
+        There is no such tile, or it lies outside the limits of the tileset.
+    """
+    matrices = matrix_set(where[0])
+    numbers = [
+        int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1 for text in where[1:]
+    ]
+    level, row, column = numbers
     if level < _MOST_LEVELS and matrices.has(level, row, column):
         limits = tilesets.places(kind, matrices, shown).get(level)
         if limits is not None and limits.hold(row, column):
