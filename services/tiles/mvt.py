@@ -54,6 +54,11 @@ def numeric_id(feature_id: str) -> int:
     return int.from_bytes(hashlib.sha256(feature_id.encode()).digest()[:7]) >> 4
 
 
+def _numeric_ids(feature_ids: Sequence[str]) -> Integers:
+    digests = b"".join([hashlib.sha256(text.encode()).digest()[:8] for text in feature_ids])
+    return (np.frombuffer(digests, ">u8") >> np.uint64(12)).astype(np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class _Paths:
     """Vertices of points, lines or rings, in order of the feature they belong to.
@@ -112,11 +117,11 @@ def encode_layer(
     if not len(rows):
         return b""
     tags, keys, values = _encode_columns(columns, rows, len(geometries))
-    numbers = [numeric_id(feature_ids[row]) for row in rows.tolist()]
+    told = feature_ids if len(rows) == len(geometries) else [feature_ids[row] for row in rows.tolist()]
     layer = b"".join(
         [
             _message(1, name.encode()),
-            _encode_features(np.array(numbers, np.int64), tags, shapes),
+            _encode_features(_numeric_ids(told), tags, shapes),
             *(_message(3, key.encode()) for key in keys),
             *values,
             b"\x28" + _varint(EXTENT),
