@@ -14,6 +14,7 @@ from geoinfra.access import Access, Role, Visibility
 from geoinfra.storage import Store, schema
 from geoinfra.storage.collections import Collection, catalogue
 from geoinfra.storage.deliveries import DatasetView
+from geoinfra.storage.grids import Grid, current_grids
 
 __all__ = ["Present", "PresentCatalogue", "may_know_granted"]
 
@@ -36,6 +37,19 @@ class Present:
         self._store = store
         self.collections = {collection.id: collection for collection in collections}
         self._open: dict[str, DatasetView] = {}
+        self._grids: dict[str, tuple[Grid, ...]] = {}
+
+    def grids(self, collection: Collection) -> tuple[Grid, ...]:
+        """Return the present grids of a collection that is a raster or cube, one a source, by source."""
+        found = self._grids.get(collection.dataset)
+        if found is None:
+            with self._store.read() as connection:
+                found = self._grids[collection.dataset] = current_grids(connection, collection.dataset)
+        return found
+
+    def opened(self, grid: Grid) -> Any:
+        """Return the reader of a grid; see :meth:`geoinfra.storage.grids.GridStore.opened`."""
+        return self._store.grids.opened(grid)
 
     def view(self, access: Access, collection: Collection) -> DatasetView:
         """Pin what `access` may see; views of open collections are the same for all, and are shared."""
@@ -67,8 +81,9 @@ class PresentCatalogue:
     def _stamp(self) -> Any:
         """Return what changes whenever the catalogue or an open view may have."""
         with self._store.read() as connection:
-            return connection.execute(_ENTRIES).all(), connection.execute(_POINTERS).all()
+            return tuple(connection.execute(query).all() for query in (_ENTRIES, _POINTERS, _GRIDS))
 
 
 _ENTRIES = sa.select(schema.collections.c.collection_id, schema.collections.c.updated_at)
 _POINTERS = sa.select(schema.current_deliveries.c.dataset, schema.current_deliveries.c.delivery_id)
+_GRIDS = sa.select(schema.current_grids.c.dataset, schema.current_grids.c.grid_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +19,7 @@ from geoinfra.storage.records import Transaction
 
 __all__ = ["GridFacts", "kind_of", "publish_grid_dataset", "publish_grid_file"]
 
+_INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,62}")
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 _SUFFIXES = (".tif", ".tiff")
 
@@ -38,6 +40,9 @@ class GridFacts:
         Whose measurement or model it is.
     captured
         First and last date of the capture.
+    instance
+        Name of the version, for instance of a model run: versions of other names stay beside it, and the one
+        whose name sorts last is the one that is shown.
     """
 
     parameters: tuple[Parameter, ...] | None = None
@@ -45,6 +50,14 @@ class GridFacts:
     datum: str = ""
     source: str = ""
     captured: tuple[date, date] | None = None
+    instance: str = "operator"
+
+    def __post_init__(self) -> None:
+        if not _INSTANCE.fullmatch(self.instance):
+            raise InvalidInput(
+                f"A version cannot be called '{self.instance[:60]}'.",
+                hint="At most 63 letters, digits, '-', '_', '.' and ':'.",
+            )
 
 
 def kind_of(path: Path) -> Kind:
@@ -121,11 +134,11 @@ def publish_grid_dataset(
         raise InvalidInput(f"'{path.name}' is no raster and no cube.")
     if kind is Kind.RASTER:
         staged = store.grids.stage(
-            dataset, "operator", GridKind.RASTER, lambda folder: _raster(folder, path, dataset, facts)
+            dataset, facts.instance, GridKind.RASTER, lambda folder: _raster(folder, path, dataset, facts)
         )
     else:
         staged = store.grids.stage(
-            dataset, "operator", GridKind.CUBE, lambda folder: _cube(folder, path, facts)
+            dataset, facts.instance, GridKind.CUBE, lambda folder: _cube(folder, path, facts)
         )
     with store.begin() as tx:
         publish_grid(tx, store.grids, staged, access)

@@ -73,6 +73,9 @@ class Cube:
         self.levels: NDArray[np.float64] | None = None if levels is None else np.array(levels)
         self.level_unit: str = description.get("level_unit", "")
 
+    data_type = "float32"
+    is_plain = True
+
     def read(
         self, frame: Frame, names: Sequence[str], times: slice = _ALL, levels: slice = _ALL
     ) -> NDArray[np.float64]:

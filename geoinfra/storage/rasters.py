@@ -240,6 +240,11 @@ class Raster:
             return None
         return factor, left, top, right, bottom
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether values are stored as they are, without scale and offset."""
+        return bool((self._scales == 1).all() and (self._offsets == 0).all())
+
     @functools.cached_property
     def _coarsest(self) -> int:
         """The factor beyond which the whole raster is a few cells."""

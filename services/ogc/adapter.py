@@ -38,7 +38,16 @@ from services.ogc import formats, items, parameters
 from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
 from services.ogc.bridges_part import BridgesPart
 from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
+from services.ogc.coverages_part import CoveragesPart
+from services.ogc.edr_part import EdrPart, station_item, station_items
 from services.ogc.engine import encode
+from services.ogc.grid_documents import (
+    by_kind,
+    collection_answer,
+    collection_list,
+    list_headers,
+    schema_answer,
+)
 from services.ogc.maps_part import MapsPart
 from services.ogc.part import Part, Serve
 from services.ogc.records_part import RecordsPart, catalogue_in_list
@@ -48,7 +57,15 @@ from services.ogc.views import View, Views
 
 __all__ = ["OgcService"]
 
-PARTS: tuple[Part, ...] = (RecordsPart(), StylesPart(), TilesPart(), MapsPart(), BridgesPart())
+PARTS: tuple[Part, ...] = (
+    RecordsPart(),
+    StylesPart(),
+    TilesPart(),
+    MapsPart(),
+    BridgesPart(),
+    CoveragesPart(),
+    EdrPart(),
+)
 """The OGC APIs beside the engine."""
 
 _KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")
@@ -97,11 +114,11 @@ class OgcService:
                 Route("/conformance", get(self._conformance)),
                 Route("/collections", get(self._collections)),
                 *(route for part in PARTS for route in part.routes(self._serve)),
-                Route("/collections/{collection}", get(self._collection)),
-                Route("/collections/{collection}/schema", get(self._schema)),
+                Route("/collections/{collection}", get(by_kind(self._collection, collection_answer(PARTS)))),
+                Route("/collections/{collection}/schema", get(by_kind(self._schema, schema_answer))),
                 Route("/collections/{collection}/queryables", get(self._queryables)),
-                Route("/collections/{collection}/items", get(self._items)),
-                Route("/collections/{collection}/items/{item:path}", get(self._item)),
+                Route("/collections/{collection}/items", get(by_kind(self._items, station_items))),
+                Route("/collections/{collection}/items/{item:path}", get(by_kind(self._item, station_item))),
                 Route("/processes", get(self._processes)),
                 Route("/processes/{process}", get(self._process)),
                 Route("/processes/{process}/execution", self._execute, methods=["POST"]),
@@ -158,17 +175,14 @@ class OgcService:
     def _collections(self, asked: Asked) -> Response:
         parameters.require_known(asked.query, parameters.COMMON)
         calls = self._calls(asked)
-        headers = caching(asked, *((call.collection, call.view) for call in calls))
+        headers = list_headers(asked, caching(asked, *((call.collection, call.view) for call in calls)))
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
         view = asked.view.bind(self._caller(asked), *calls)
-        response = _run(asked, view, describe_collections)
+        listed = orjson.loads(_run(asked, view, describe_collections, as_html=False).body)
         if not asked.as_html:
-            listed = orjson.loads(response.body)
             listed["collections"].append(catalogue_in_list(asked))
-            response.body = encode(listed)
-            response.headers["Content-Length"] = str(len(response.body))
-        return with_(response, headers)
+        return with_(collection_list(asked, listed, PARTS, headers), headers)
 
     def _caller(self, asked: Asked) -> Caller:
         return Caller(self._store, asked.access)

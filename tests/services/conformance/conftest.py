@@ -8,7 +8,11 @@ import httpx
 import pytest
 from small_store import small_service
 
+from geoinfra.sample.loading import load_grids
 from geoinfra.storage import Store
+
+GROUND = (650_200.0, 6_084_000.0, 650_800.0, 6_084_600.0)
+"""Bounds of the terrain of :func:`grids`, EPSG:25832."""
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,10 @@ def api(small: tuple[Store, str]) -> Iterator[httpx.Client]:
     """A client of the OGC service; paths begin behind ``/ogc``."""
     with httpx.Client(base_url=f"{small[1]}/ogc", timeout=120) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def grids(small: tuple[Store, str]) -> Store:
+    """The same store with the terrain, weather and sea level of the sample town."""
+    load_grids(small[0], GROUND)
+    return small[0]
