@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -455,14 +456,14 @@ def _audited(store: Store) -> list[Any]:
 
 
 @pytest.mark.gdal
-@pytest.mark.parametrize("form", ["fgb", "gpkg", "csv", "parquet", "jsonfg"])
+@pytest.mark.parametrize("form", ["fgb", "gpkg", "csv", "jsonfg"])
 def test_gdal_programs_read_the_files(client: httpx.Client, tmp_path: Path, form: str) -> None:
     program = shutil.which("ogrinfo")
     if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("ogrinfo is missing")
         pytest.skip("ogrinfo is missing")
     drivers = subprocess.run([program, "--formats"], capture_output=True, text=True, check=True).stdout
-    if form == "parquet" and "Parquet" not in drivers:
-        pytest.skip("this GDAL has no Parquet")
     path = tmp_path / f"buildings.{'json' if form == 'jsonfg' else form}"
     path.write_bytes(client.get(ITEMS, params={"f": form, "limit": 500, "crs": f"{EPSG}25832"}).content)
     told = subprocess.run([program, "-ro", "-so", "-al", path], capture_output=True, text=True, check=True)

@@ -32,6 +32,10 @@ PAGES = (
     "/ogc/collections/buildings/schema",
     "/ogc/conformance",
     "/ogc/styles",
+    "/ogc/styles/geoinfra/metadata",
+    "/ogc/tileMatrixSets",
+    "/ogc/tileMatrixSets/WebMercatorQuad",
+    "/ogc/collections/buildings/tiles",
     "/ogc/processes",
     "/ogc/processes/dig-enquiry",
 )
