@@ -118,7 +118,9 @@ class BoundedProtocol(H11Protocol):
         elif self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        if state is h11.SEND_BODY and self._body_timer is None:
+        if state is not h11.SEND_BODY:
+            self._forget_body()
+        elif self._body_timer is None:
             self._watch_body()
 
     def pause_writing(self) -> None:
@@ -149,6 +151,12 @@ class BoundedProtocol(H11Protocol):
     def _watch_body(self) -> None:
         self._body_bytes = 0
         self._body_timer = self.loop.call_later(self._rules.stall_s, self._check_body)
+
+    def _forget_body(self) -> None:
+        """The body has come; the next one on this connection has a time of its own."""
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def _check_body(self) -> None:
         self._body_timer = None

@@ -162,3 +162,17 @@ def test_one_address_holds_a_bounded_number_of_connections_and_a_proxy_any() -> 
                 except (ConnectionResetError, BrokenPipeError):
                     texts.append(b"")
             assert sum(text.startswith(b"HTTP/1.1 200") for text in texts) == answered
+
+
+def test_each_request_of_a_connection_that_stays_has_its_own_time(port: int) -> None:
+    """Small bodies, each a moment after its head, for longer than one body may take."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for number in range(20):
+            connection.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+            time.sleep(0.15)
+            connection.sendall(b"ab")
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nab"):
+                answer += (piece := connection.recv(65_536))
+                assert piece, (number, answer)
+            assert answer.startswith(b"HTTP/1.1 200"), (number, answer)
