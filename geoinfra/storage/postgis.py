@@ -180,10 +180,10 @@ class PostgisEngine:
         for most in (None, frame.most_features):
             order = '"_part", "_fid"' if most is None else '"_size" DESC NULLS LAST, "_part", "_fid"'
             statement = (
-                f"WITH r AS ({rows} LIMIT %s), "
-                f"c AS (SELECT {cut}, r.* FROM r ORDER BY {order} LIMIT %s), "
-                f'd AS (SELECT {listed} FROM c ORDER BY "_part", "_fid") '
-                "SELECT ST_AsMVT(d, %s, %s, '_geom', '_id'), (SELECT count(*) FROM r) FROM d"
+                f'WITH "R" AS ({rows} LIMIT %s), '
+                f'"C" AS (SELECT {cut}, "R".* FROM "R" ORDER BY {order} LIMIT %s), '
+                f'"D" AS (SELECT {listed} FROM "C" ORDER BY "_part", "_fid") '
+                """SELECT ST_AsMVT("D", %s, %s, '_geom', '_id'), (SELECT count(*) FROM "R") FROM "D\""""
             )
             parameters = (*own, limit, *cutting, most, frame.layer, frame.extent)
             with _told(), self._pool.connection() as connection, connection.cursor(binary=True) as cursor:

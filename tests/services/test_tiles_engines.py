@@ -26,6 +26,9 @@ from services.tiles.mvt import numeric_id
 
 pytestmark = [pytest.mark.services, pytest.mark.postgres]
 
+ALIASES = ("c", "d", "f", "r", "tile")
+"""Names that a statement could confuse with its own."""
+
 MIXED = DatasetSchema(
     "mixed",
     "Geometry",
@@ -35,6 +38,7 @@ MIXED = DatasetSchema(
         Column("share", ColumnType.REAL),
         Column("yes", ColumnType.BOOLEAN),
         Column("day", ColumnType.DATE),
+        *(Column(name, ColumnType.INTEGER) for name in ALIASES),
         Column("hidden", internal=True),
     ),
     visibility=Visibility.OPEN,
@@ -70,6 +74,7 @@ def mixed_batch(schema: DatasetSchema, source: str, count: int, seed: int) -> Fe
         "yes": [row % 2 == 0 for row in range(count)],
         "day": [f"2026-01-{1 + row % 28:02}" for row in range(count)],
         "hidden": ["secret"] * count,
+        **{name: [row % 3 for row in range(count)] for name in ALIASES},
     }
     if schema is NEWER:
         columns["added"] = list(range(count))
