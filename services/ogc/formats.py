@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import QueryParams
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from services.ogc.asked import Asked
     from services.ogc.call import Page
 
-__all__ = ["FEATURE_FORMATS", "NAMES", "Format", "answer", "chosen", "describe", "links"]
+__all__ = ["FEATURE_FORMATS", "NAMES", "Format", "answer", "chosen", "links"]
 
 _HELD_ROWS = 10_000
 _MOST_STREAMED, _MOST_IN_FILE = 1_000_000, 250_000
@@ -182,41 +182,6 @@ def links(address: str, rel: str, *, query: str = "", language: str = "en") -> l
         for form in FEATURE_FORMATS
         if not form.of_engine
     ]
-
-
-def describe(paths: Mapping[str, Any]) -> None:
-    """Name the formats in the OpenAPI description of items and items' features."""
-    parameter = {
-        "name": "f",
-        "in": "query",
-        "required": False,
-        "description": "Format of the answer; without it the Accept header counts.",
-        "schema": {"type": "string", "enum": [form.name for form in FEATURE_FORMATS], "default": "json"},
-        "style": "form",
-        "explode": False,
-    }
-    content: dict[str, Any] = {
-        form.media_type: {
-            "schema": {"type": "string", "format": "binary"} if form.suffix else {"type": "object"}
-        }
-        for form in FEATURE_FORMATS
-        if form.name not in ("json", "html")
-    }
-    content["text/html"] = {"schema": {"type": "string"}}
-    for path, item in paths.items():
-        operation = item.get("get")
-        if operation is None or not re.fullmatch(r"/collections/[^/]+/items(/\{[^/]+\})?", path):
-            continue
-        others = [
-            p
-            for p in operation.get("parameters", [])
-            if p.get("name") != "f" and not p.get("$ref", "").endswith("/f")
-        ]
-        operation["parameters"] = [*others, parameter]
-        success = dict(operation["responses"]["200"])
-        if "$ref" not in success:
-            success["content"] = {**success.get("content", {}), **content}
-            operation["responses"] = {**operation["responses"], "200": success}
 
 
 # --- Answers

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pygeoapi.openapi import get_oas_30
 
 from geoinfra import crs
 from geoinfra.access import Access, Visibility
@@ -27,6 +26,7 @@ from services.ogc import formats
 from services.ogc.call import Caller, FeatureCall
 from services.ogc.engine import EngineAPI, prepare
 from services.ogc.items import DEFAULT_ITEMS, IDENTIFIER, MOST_ITEMS, offered
+from services.ogc.openapi import openapi_document
 from services.ogc.processes import PROCESSES, JobManager
 from services.ogc.provider import describe_columns
 
@@ -89,17 +89,9 @@ class View(EngineAPI):
             return self._openapi_made[1]
 
     def _make_openapi(self, views: Mapping[str, DatasetView]) -> dict[str, Any]:
-        resources = dict(self.config["resources"])
-        for name, view in views.items():
-            entry = dict(resources[name])
-            fields = describe_columns(view.schema, comparable_only=True)
-            entry["providers"] = [{**entry["providers"][0], "fields": fields}]
-            resources[name] = entry
-        document: dict[str, Any] = get_oas_30({**self.config, "resources": resources})
-        formats.describe(document["paths"])
-        for part in self._parts:
-            document["paths"] |= part.openapi_paths()
-        return document
+        shown = [(self.collections[name], view.schema) for name, view in sorted(views.items())]
+        title = self.config["metadata"]["identification"]["title"]["en"]
+        return openapi_document(title, self.config["server"]["url"], shown, self._parts)
 
 
 class Views:
