@@ -17,7 +17,9 @@ from geoinfra.storage.deliveries import DatasetView
 from services.ogc import parameters, tilesets
 from services.ogc.asked import Asked, caching, document, is_fresh, require_once
 from services.ogc.engine import encode
+from services.ogc.grid_documents import by_kind
 from services.ogc.part import Serve
+from services.ogc.raster_tiles_part import RELATION, raster_tile, raster_tileset, raster_tilesets
 from services.ogc.tile_matrix import MATRIX_SETS, WEB_MERCATOR, TileMatrixSet, matrix_set
 from services.ogc.tilesets import RELATIONS, VECTOR_TILES, TileKind
 from services.tiles.content import Square, make_tile, open_tile
@@ -73,9 +75,9 @@ class TilesPart:
         return [
             Route("/tileMatrixSets", serve.computed(_matrix_sets)),
             Route("/tileMatrixSets/{tms}", serve.computed(_matrix_set)),
-            Route(one, serve.computed(_collection_tilesets)),
-            Route(f"{one}/{{tms}}", serve.computed(_collection_tileset)),
-            Route(f"{one}/{_TILE}", serve.read(_collection_tile)),
+            Route(one, serve.computed(by_kind(_collection_tilesets, raster_tilesets))),
+            Route(f"{one}/{{tms}}", serve.computed(by_kind(_collection_tileset, raster_tileset))),
+            Route(f"{one}/{_TILE}", serve.read(by_kind(_collection_tile, raster_tile))),
             Route("/tiles", serve.computed(_dataset_tilesets)),
             Route("/tiles/{tms}", serve.computed(_dataset_tileset)),
             Route(f"/tiles/{_TILE}", serve.read(_dataset_tile)),
@@ -90,9 +92,11 @@ class TilesPart:
 
     def collection_links(self, url: str, collection: Collection) -> list[dict[str, str]]:
         """Return the link to the tilesets of a collection of features."""
+        href = f"{url}/collections/{collection.id}/tiles?f=json"
+        if collection.kind is Kind.RASTER:
+            return [_link(RELATION, href, "Tiles of heights")]
         if collection.kind is not Kind.FEATURES:
             return []
-        href = f"{url}/collections/{collection.id}/tiles?f=json"
         return [_link(VECTOR_TILES.relation, href, VECTOR_TILES.en)]
 
     def openapi_paths(self) -> Mapping[str, Any]:
