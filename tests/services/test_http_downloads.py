@@ -25,7 +25,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient
     store = open_store(folder)
     store.blobs.put("packages/one.zip", io.BytesIO(CONTENT))
     app = create_app(
-        Settings(data_dir=folder, proxies="10.0.0.0/8", requests_per_s=1, requests_burst=40), store
+        Settings(data_dir=folder, proxies="10.0.0.0/8", requests_per_s=0.01, requests_burst=40), store
     )
     href, _ = app.state.security.sign_link("packages/one.zip", "Pakke.zip", Access("token:x"))
     with TestClient(app, client=("203.0.113.1", 1)) as client:
