@@ -33,7 +33,6 @@ from geoinfra.sample.loading import load_town
 from geoinfra.storage import Store, deliveries, open_store, organisations, schema
 from geoinfra.storage.organisations import InterestArea
 from geoinfra.tables import FeatureBatch, FeatureQuery
-from geoinfra.utilities.enquiry import PACKAGE_FORMATS
 from geoinfra.utilities.model import UTILITY_FEATURES
 
 RUNS = 20
@@ -109,7 +108,13 @@ def measure_dense(
     engine = "PostGIS" if database_url else "embedded"
     with serving(data, database_url) as client:
         plain = ["gml", "gpkg", "geojson"]
-        for formats in (["gml"], plain, [*plain, "html"], list(PACKAGE_FORMATS)):
+        for formats in (
+            ["gml"],
+            plain,
+            [*plain, "html"],
+            [*plain, "html", "dxf"],
+            [*plain, "html", "dxf", "pdf"],
+        ):
             seconds, features = median(client, document(area, formats), runs)
             what = f"{features:,} features, {'+'.join(formats)}"
             print(f"{engine}, dense, {area.area:,.0f} m2, {what}: {seconds:.3f} s")
