@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,7 @@ from geoinfra.errors import DataRefused, GeoinfraError, InvalidInput, Report, Un
 
 if TYPE_CHECKING:
     from geoinfra.flows.enquiries import Enquiry
+    from geoinfra.flows.grids import GridFacts
     from geoinfra.storage import Store
 
 __all__ = ["StoreAddress", "acting", "app", "geojson_file", "run"]
@@ -296,16 +297,32 @@ def _packaged(store: Store, access: Access, filed: Enquiry) -> Enquiry:
 @app.command("publish")
 def publish_command(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, help="Any vector file that GDAL reads.")],
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, help="A vector file, a GeoTIFF or folder of them, or a Zarr folder."),
+    ],
     collection: Annotated[str, typer.Option("--id", help="Id of the collection.")],
     title: Annotated[str, typer.Option(help="Title in English.")],
     title_da: Annotated[str, typer.Option(help="Title in Danish.")] = "",
     layer: Annotated[str | None, typer.Option(help="Layer, when the file has several.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the data.")] = "",
     attribution: Annotated[str, typer.Option(help="Whom to name.")] = "",
+    unit: Annotated[str, typer.Option(help="Unit of a raster's values, UCUM: m, Cel, %.")] = "",
+    datum: Annotated[
+        str, typer.Option(help="Vertical datum of heights: DVR90; none for lengths that are no heights.")
+    ] = "",
+    source: Annotated[str, typer.Option(help="Whose measurement or model it is.")] = "",
+    captured: Annotated[
+        str, typer.Option(help="When a raster was captured: 2025-04-15, or FIRST/LAST.")
+    ] = "",
+    instance: Annotated[
+        str, typer.Option(help="Name of the version, for instance of a model run.")
+    ] = "operator",
 ) -> None:
     """Publish a file as an open collection at /ogc, on the map and as tiles; again to replace it."""
     from geoinfra.flows.deliveries import publish_file
+    from geoinfra.flows.grids import kind_of, publish_grid_file
+    from geoinfra.storage.collections import Kind
 
     entry = {
         "id": collection,
@@ -314,10 +331,37 @@ def publish_command(
         "attribution": attribution,
     }
     access = Access("system:cli", None, frozenset({Role.ADMIN}))
+    if kind_of(file) is not Kind.FEATURES:
+        facts = _grid_facts(collection, entry["title"], unit, datum, source, captured, instance)
+        with context.obj.open() as store:
+            grid = publish_grid_file(store, access, file, entry, facts)
+            store.audit.append("collection.published", access, collection, {"grid": grid.grid_id})
+        out.print(f"Published {collection}: {grid.kind}, {grid.size_bytes / 1e6:,.1f} MB.")
+        return
     with context.obj.open() as store, progress_rows("Publishing") as progress:
         done = publish_file(store, access, file, entry, layer=layer, progress=progress)
         store.audit.append("collection.published", access, collection, {"features": done.features})
     out.print(f"Published {collection}: {done.features:,} features.")
+
+
+def _grid_facts(
+    name: str, title: Any, unit: str, datum: str, source: str, captured: str, instance: str
+) -> GridFacts:
+    """Return what the options say of a raster or cube."""
+    from geoinfra.flows.grids import GridFacts
+    from geoinfra.storage.grids import Parameter
+
+    days: tuple[date, date] | None = None
+    if captured:
+        first, _, last = captured.partition("/")
+        try:
+            days = date.fromisoformat(first), date.fromisoformat(last or first)
+        except ValueError:
+            raise InvalidInput(
+                f"'{captured[:40]}' is no date.", hint="--captured 2025-04-15, or 2025-04-01/2025-04-30"
+            ) from None
+    parameter = Parameter(name, title, unit=unit, datum=datum)
+    return GridFacts((parameter,), datum=datum, source=source, captured=days, instance=instance)
 
 
 @owner.command("add")

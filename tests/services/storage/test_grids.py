@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from datetime import date
@@ -123,3 +125,28 @@ def test_only_an_administrator_publishes(store: Store, tmp_path: Path, access: A
 def test_a_folder_of_something_else_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="neither a Zarr group nor GeoTIFFs"):
         publish_grid_dataset(store, ADMIN, tmp_path, "ground-g", FACTS)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--unit", "m", "--datum", "DVR90", "--captured", "2025-04-01/2025-04-09"],
+            "Published ground-h: raster",
+        ),
+        (["--unit", "m"], "vertical datum"),
+        (["--unit", "m", "--datum", "DVR90", "--captured", "spring"], "is no date"),
+    ],
+)
+def test_the_command_publishes_a_raster_or_says_why_not(
+    tmp_path: Path, options: list[str], told: str
+) -> None:
+    source = ground(tmp_path / "a.tif")
+    program = [sys.executable, "-c", "from services.cli import main; main()", "publish", str(source)]
+    done = subprocess.run(
+        [*program, "--id", "ground-h", "--title", "Ground", *options],
+        env={**os.environ, "GEOINFRA_DATA_DIR": str(tmp_path / "store"), "COLUMNS": "200"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert told in done.stdout + done.stderr
+    assert (done.returncode == 0) == told.startswith("Published")
