@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Callable, Mapping
-from collections.abc import Collection as Names
 from dataclasses import replace
+from typing import Any
 
 import orjson
 from pygeoapi.api import (
     APIRequest,
     conformance,
     describe_collections,
-    get_collection_schema,
     itemtypes,
     landing_page,
     processes,
 )
+from pygeoapi.util import render_j2_template
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,9 +32,10 @@ from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.metadata import Contact
+from geoinfra.tables import FeatureQuery
 from services.catalogue import PresentCatalogue
 from services.errors import problem_of
-from services.ogc import formats, items, parameters
+from services.ogc import formats, items, parameters, schemas
 from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
 from services.ogc.bridges_part import BridgesPart
 from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
@@ -68,6 +69,7 @@ PARTS: tuple[Part, ...] = (
 )
 """The OGC APIs beside the engine."""
 
+_MOST_NUMBERS = 500
 _KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")
 _OPENAPI_TYPE = "application/vnd.oai.openapi+json;version=3.0"
 
@@ -102,6 +104,7 @@ class OgcService:
         self._catalogue = PresentCatalogue(store)
         self._views = Views(self._url, PARTS)
         self._serve = Serve(self._asked)
+        self._numbers: dict[tuple[str, str], int] = {}
 
     def route(self) -> BaseRoute:
         """Return the mount of all routes."""
@@ -117,6 +120,7 @@ class OgcService:
                 Route("/collections/{collection}", get(by_kind(self._collection, collection_answer(PARTS)))),
                 Route("/collections/{collection}/schema", get(by_kind(self._schema, schema_answer))),
                 Route("/collections/{collection}/queryables", get(self._queryables)),
+                Route("/collections/{collection}/sortables", get(self._sortables)),
                 Route("/collections/{collection}/items", get(by_kind(self._items, station_items))),
                 Route("/collections/{collection}/items/{item:path}", get(by_kind(self._item, station_item))),
                 Route("/processes", get(self._processes)),
@@ -180,6 +184,8 @@ class OgcService:
             return Response(status_code=304, headers=headers)
         view = asked.view.bind(self._caller(asked), *calls)
         listed = orjson.loads(_run(asked, view, describe_collections, as_html=False).body)
+        for described, call in zip(listed["collections"], calls, strict=True):
+            self._told(described, call)
         if not asked.as_html:
             listed["collections"].append(catalogue_in_list(asked))
         return with_(collection_list(asked, listed, PARTS, headers), headers)
@@ -196,25 +202,57 @@ class OgcService:
         ]
 
     def _collection(self, asked: Asked) -> Response:
-        return self._about_collection(asked, describe_collections, parameters.COMMON)
-
-    def _schema(self, asked: Asked) -> Response:
-        return self._about_collection(asked, get_collection_schema, parameters.COMMON)
-
-    def _queryables(self, asked: Asked) -> Response:
-        return self._about_collection(asked, itemtypes.get_collection_queryables, parameters.QUERYABLES)
-
-    def _about_collection(self, asked: Asked, function: EngineFunction, known: Names[str]) -> Response:
-        parameters.require_known(asked.query, known)
+        parameters.require_known(asked.query, parameters.COMMON)
         collection, pinned = asked.collection()
         headers = caching(asked, (collection, pinned))
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
-        call = FeatureCall(
-            collection, pinned, comparable_only=known is parameters.QUERYABLES, with_extent=True
-        )
+        call = FeatureCall(collection, pinned, with_extent=True)
         view = asked.view.bind(self._caller(asked), call)
-        return with_(_run(asked, view, function, collection.id), headers)
+        response = _run(asked, view, describe_collections, collection.id)
+        if not asked.as_html:
+            response.body = encode(self._told(orjson.loads(response.body), call))
+            response.headers["Content-Length"] = str(len(response.body))
+        return with_(response, headers)
+
+    def _told(self, described: dict[str, Any], call: FeatureCall) -> dict[str, Any]:
+        """Add to the engine's description of a collection what the engine does not tell."""
+        key = (call.collection.id, call.view.version)
+        number = self._numbers.get(key)
+        if number is None:
+            number = call.view.count(FeatureQuery(equal=call.collection.rule))
+            self._numbers = {**dict(list(self._numbers.items())[-_MOST_NUMBERS:]), key: number}
+        described["itemCount"] = number
+        described["links"] = schemas.with_schema_links(described["links"], call.collection, self._url)
+        return described
+
+    def _schema(self, asked: Asked) -> Response:
+        return self._properties(asked, schemas.Purpose.RETURNED)
+
+    def _queryables(self, asked: Asked) -> Response:
+        return self._properties(asked, schemas.Purpose.QUERIED)
+
+    def _sortables(self, asked: Asked) -> Response:
+        return self._properties(asked, schemas.Purpose.SORTED)
+
+    def _properties(self, asked: Asked, purpose: schemas.Purpose) -> Response:
+        parameters.require_known(asked.query, parameters.COMMON)
+        collection, pinned = asked.collection()
+        headers = caching(asked, (collection, pinned))
+        if is_fresh(asked, headers):
+            return Response(status_code=304, headers=headers)
+        language = asked.language
+        document = schemas.schema_document(purpose, collection, pinned.schema, self._url, language)
+        if not asked.as_html:
+            return Response(encode(document), headers=headers, media_type="application/schema+json")
+        config, locale = asked.view.config, APIRequest(asked.request, asked.view.locales).locale
+        document |= {
+            "collections_path": f"{self._url}/collections",
+            "dataset_path": f"{self._url}/collections/{collection.id}",
+        }
+        template = f"collections/{purpose}.html"
+        page = render_j2_template(config, config["server"]["templates"], template, document, locale)
+        return Response(page, headers=headers, media_type="text/html")
 
     # Features
 

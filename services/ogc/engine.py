@@ -43,10 +43,32 @@ CONFORMANCE_FEATURES = [
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
-    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text",
-    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
-    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
-    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
+    *(
+        f"http://www.opengis.net/spec/ogcapi-common-3/1.0/conf/{name}"
+        for name in (
+            "schemas",
+            "advanced-property-roles",
+            "returnables-and-receivables",
+            "queryables",
+            "sortables",
+        )
+    ),
+    *(
+        f"http://www.opengis.net/spec/cql2/1.0/conf/{name}"
+        for name in (
+            "cql2-text",
+            "cql2-json",
+            "basic-cql2",
+            "advanced-comparison-operators",
+            "case-insensitive-comparison",
+            "accent-insensitive-comparison",
+            "basic-spatial-functions",
+            "basic-spatial-functions-plus",
+            "spatial-functions",
+            "temporal-functions",
+            "property-property",
+        )
+    ),
 ]
 CONFORMANCE_PROCESSES = [
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core",

@@ -290,6 +290,7 @@ def test_queryables_and_schema_name_the_public_columns_with_their_types(client: 
     assert queryables.headers["content-type"] == "application/schema+json"
     properties = queryables.json()["properties"]
     assert {name: member.get("type") for name, member in properties.items()} == {
+        "id": "string",
         "geometry": None, "name": "string", "floors": "integer", "height_m": "number",
         "listed": "boolean", "built": "string",
     }  # fmt: skip
