@@ -24,6 +24,7 @@ CRS = [
     *(f"http://www.opengis.net/def/crs/EPSG/0/{code}" for code in (25832, 3857, 4326, 25833)),
     "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
 ]
+GROUND = (650_200.0, 6_084_000.0, 650_800.0, 6_084_600.0)  # of the fixture `grids`
 WINDOW = (EAST - 10.0, NORTH - 10.0, EAST + 190.0, NORTH + 90.0)
 
 
@@ -255,3 +256,20 @@ def test_granted_maps_exist_for_those_who_may_know_them_only(
     assert "map.read" in noted
     open_map = api.get("/map", params=in_utm(), headers=as_who("digger"))
     assert open_map.headers["cache-control"] == "private, no-store"
+
+
+# --- Grids
+
+
+def test_terrain_is_tinted_and_shaded_in_its_own_bounds(api: httpx.Client, grids: Store) -> None:
+    west, south = GROUND[:2]
+    asked = {"bbox-crs": UTM, "crs": UTM, "width": 300, "height": 300}
+    inside = f"{west + 50},{south + 50},{west + 250},{south + 250}"
+    drawn = picture(api.get("/collections/terrain-dtm/map", params={**asked, "bbox": inside}))
+    assert (drawn[:, :, 3] == 255).all()
+    assert drawn[:, :, :3].std() > 0.5
+    outside = f"{west - 1000},{south},{west - 700},{south + 300}"
+    assert not picture(api.get("/collections/terrain-dtm/map", params={**asked, "bbox": outside})).any()
+    told = api.get("/collections/terrain-dtm/map/tiles/DanishUTM32Quad").json()
+    assert [layer["id"] for layer in told["layers"]] == ["terrain-dtm"]
+    assert api.get("/collections/weather/map").status_code == 404
