@@ -1,7 +1,7 @@
 """The routes under ``/ogc``: a request becomes one call of a pygeoapi function, its answer a response.
 
 The engine's functions are plain Python that holds the interpreter lock; one thread a process runs them, which
-is faster than several that take turns. Executing a process may wait for half a minute and runs elsewhere.
+is faster than several that take turns.
 """
 
 from __future__ import annotations
@@ -18,27 +18,23 @@ from pygeoapi.api import (
     describe_collections,
     itemtypes,
     landing_page,
-    processes,
 )
 from pygeoapi.util import render_j2_template
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from geoinfra.access import Access, Visibility
-from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.storage.metadata import Contact
 from geoinfra.tables import FeatureQuery
 from services.catalogue import PresentCatalogue
-from services.errors import problem_of
 from services.ogc import formats, items, parameters, schemas
-from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, PRIVATE, VARY, Asked, caching, is_fresh, with_
+from services.ogc.asked import NO_OPERATOR, OPEN_MAX_AGE_S, VARY, Asked, caching, is_fresh, with_
 from services.ogc.bridges_part import BridgesPart
-from services.ogc.call import Caller, FeatureCall, ItemsRequest, Page
+from services.ogc.call import FeatureCall, ItemsRequest, Page
 from services.ogc.coverages_part import CoveragesPart
 from services.ogc.edr_part import EdrPart, station_item, station_items
 from services.ogc.engine import encode
@@ -51,6 +47,7 @@ from services.ogc.grid_documents import (
 )
 from services.ogc.maps_part import MapsPart
 from services.ogc.part import Part, Serve
+from services.ogc.processes_part import ProcessesPart
 from services.ogc.records_part import RecordsPart, catalogue_in_list
 from services.ogc.styles_part import StylesPart
 from services.ogc.tiles_part import TilesPart
@@ -60,6 +57,7 @@ __all__ = ["OgcService"]
 
 PARTS: tuple[Part, ...] = (
     RecordsPart(),
+    ProcessesPart(),
     StylesPart(),
     TilesPart(),
     MapsPart(),
@@ -70,7 +68,7 @@ PARTS: tuple[Part, ...] = (
 """The OGC APIs beside the engine."""
 
 _MOST_NUMBERS = 500
-_KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs", "Location", "Preference-Applied")
+_KEPT_HEADERS = ("Content-Type", "Content-Language", "Content-Crs")
 _OPENAPI_TYPE = "application/vnd.oai.openapi+json;version=3.0"
 
 type EngineFunction = Callable[..., tuple[Mapping[str, str], int, str | bytes]]
@@ -123,12 +121,6 @@ class OgcService:
                 Route("/collections/{collection}/sortables", get(self._sortables)),
                 Route("/collections/{collection}/items", get(by_kind(self._items, station_items))),
                 Route("/collections/{collection}/items/{item:path}", get(by_kind(self._item, station_item))),
-                Route("/processes", get(self._processes)),
-                Route("/processes/{process}", get(self._process)),
-                Route("/processes/{process}/execution", self._execute, methods=["POST"]),
-                Route("/jobs", get(self._jobs)),
-                Route("/jobs/{job}", get(self._job)),
-                Route("/jobs/{job}/results", get(self._results)),
             ],
         )
 
@@ -161,7 +153,7 @@ class OgcService:
 
     def _unbound(self, asked: Asked, function: EngineFunction, *names: str) -> Response:
         """Answer a document that tells nothing about rows."""
-        view = asked.view.bind(self._caller(asked))
+        view = asked.view.bind()
         response = _run(asked, view, function, *names)
         response.headers["Cache-Control"] = f"public, max-age={OPEN_MAX_AGE_S}"
         response.headers["Vary"] = VARY
@@ -182,16 +174,13 @@ class OgcService:
         headers = list_headers(asked, caching(asked, *((call.collection, call.view) for call in calls)))
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
-        view = asked.view.bind(self._caller(asked), *calls)
+        view = asked.view.bind(*calls)
         listed = orjson.loads(_run(asked, view, describe_collections, as_html=False).body)
         for described, call in zip(listed["collections"], calls, strict=True):
             self._told(described, call)
         if not asked.as_html:
             listed["collections"].append(catalogue_in_list(asked))
         return with_(collection_list(asked, listed, PARTS, headers), headers)
-
-    def _caller(self, asked: Asked) -> Caller:
-        return Caller(self._store, asked.access)
 
     def _calls(self, asked: Asked) -> list[FeatureCall]:
         """Return every collection of features of the view with what the principal may see of it."""
@@ -208,7 +197,7 @@ class OgcService:
         if is_fresh(asked, headers):
             return Response(status_code=304, headers=headers)
         call = FeatureCall(collection, pinned, with_extent=True)
-        view = asked.view.bind(self._caller(asked), call)
+        view = asked.view.bind(call)
         response = _run(asked, view, describe_collections, collection.id)
         if not asked.as_html:
             response.body = encode(self._told(orjson.loads(response.body), call))
@@ -312,7 +301,7 @@ class OgcService:
         as_html: bool,
     ) -> Response:
         """Let the engine make the answer of a page that was read."""
-        view = asked.view.bind(self._caller(asked), FeatureCall(collection, pinned, wanted))
+        view = asked.view.bind(FeatureCall(collection, pinned, wanted))
         item = None if wanted.page is None else wanted.page.item
         if item is None:
             response = _run(asked, view, itemtypes.get_collection_items, collection.id, as_html=as_html)
@@ -321,47 +310,6 @@ class OgcService:
         if not as_html:
             response.headers["Content-Type"] = "application/geo+json"
         return response
-
-    # Processes
-
-    def _processes(self, asked: Asked) -> Response:
-        parameters.require_known(asked.query, parameters.COMMON | {"limit"})
-        return self._unbound(asked, processes.describe_processes)
-
-    def _process(self, asked: Asked) -> Response:
-        parameters.require_known(asked.query, parameters.COMMON)
-        name = asked.request.path_params["process"]
-        return _typed_refusal(lambda: self._unbound(asked, processes.describe_processes, name))
-
-    async def _execute(self, request: Request) -> Response:
-        body = await request.body()
-        if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
-            raise InvalidInput("The body must be JSON.", hint="Content-Type: application/json")
-        return await run_in_threadpool(lambda: self._executed(self._asked(request, body)))
-
-    def _executed(self, asked: Asked) -> Response:
-        parameters.require_known(asked.query, parameters.COMMON)
-        _require_inputs(asked.body)
-        return self._of_jobs(asked, processes.execute_process, asked.request.path_params["process"])
-
-    def _jobs(self, asked: Asked) -> Response:
-        parameters.require_known(asked.query, parameters.PAGED)
-        return self._of_jobs(asked, processes.get_jobs)
-
-    def _job(self, asked: Asked) -> Response:
-        parameters.require_known(asked.query, parameters.COMMON)
-        return self._of_jobs(asked, processes.get_jobs, asked.request.path_params["job"])
-
-    def _results(self, asked: Asked) -> Response:
-        parameters.require_known(asked.query, parameters.COMMON)
-        return self._of_jobs(asked, processes.get_job_result, asked.request.path_params["job"])
-
-    def _of_jobs(self, asked: Asked, function: EngineFunction, *names: str) -> Response:
-        if asked.query.get("f") == "html":
-            raise InvalidInput("Jobs have no HTML pages.", hint="Use f=json.")
-        view = asked.view.bind(self._caller(asked))
-        response = _typed_refusal(lambda: _run(asked, view, function, *names, as_html=False))
-        return response if response.status_code >= 400 else with_(response, PRIVATE)
 
 
 def _without_format(asked: Asked) -> str:
@@ -380,26 +328,3 @@ def _run(
     headers, status, content = function(view, request, *names)
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     return Response(content, int(status), kept)
-
-
-def _typed_refusal(answer: Callable[[], Response]) -> Response:
-    """Give a missing process, job or result the problem type that OGC API Processes prescribes."""
-    try:
-        return answer()
-    except NotFound as error:
-        if "exception" not in error.details:
-            raise
-        document = orjson.loads(problem_of(error).body)
-        document["type"] = document.pop("exception")
-        kept = {"Cache-Control": "no-store"}
-        return Response(orjson.dumps(document), 404, kept, "application/problem+json")
-
-
-def _require_inputs(body: bytes) -> None:
-    """Raise unless an execute request is a JSON object with an object of inputs."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise InvalidInput("The body is not JSON.", hint='Send {"inputs": {...}}.') from None
-    if not isinstance(document, dict) or not isinstance(document.get("inputs"), dict):
-        raise InvalidInput("The body holds no inputs.", hint='Send {"inputs": {...}}.')

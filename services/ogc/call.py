@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from geoinfra.access import Access
-from geoinfra.storage import Store
 from geoinfra.storage.collections import Collection
 from geoinfra.storage.deliveries import DatasetView
 from geoinfra.tables import FeatureQuery
 
-__all__ = ["Caller", "FeatureCall", "ItemsRequest", "Page"]
+__all__ = ["FeatureCall", "ItemsRequest", "Page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +94,3 @@ class FeatureCall:
     items: ItemsRequest = field(default_factory=ItemsRequest)
     comparable_only: bool = False
     with_extent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and the store that is asked; what the manager of jobs needs."""
-
-    store: Store
-    access: Access

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import orjson
 import pygeoapi.api
 import pygeoapi.crs
-from pygeoapi.api import itemtypes, processes
+from pygeoapi.api import itemtypes
 from pygeoapi.provider import base as provider_base
 from pygeoapi.util import json_serial
 
@@ -70,21 +70,6 @@ CONFORMANCE_FEATURES = [
         )
     ),
 ]
-CONFORMANCE_PROCESSES = [
-    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core",
-    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/json",
-    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/oas30",
-    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/ogc-process-description",
-    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list",
-]
-
-_PROCESS_EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
-_MISSING_THINGS = {"NoSuchProcess": "no-such-process", "ResultNotReady": "result-not-ready"}
-_MISSING_TEXTS = {
-    "no-such-process": "There is no such process",
-    "no-such-job": "There is no such job",
-    "result-not-ready": "The result is not ready",
-}  # the adapter itself answers for collections and features that do not exist
 
 _NOT_OFFERED = ("application/ld+json",)
 _NOT_OFFERED_RELATIONS = ("service-doc",)
@@ -112,12 +97,7 @@ class EngineAPI(pygeoapi.api.API):  # type: ignore[misc]  # pygeoapi carries no 
         """
         match HTTPStatus(status):
             case HTTPStatus.NOT_FOUND:
-                name = _MISSING_THINGS.get(code, "no-such-job")
-                raise NotFound(
-                    f"{_MISSING_TEXTS[name]}.",
-                    hint="See the lists of processes and of your jobs.",
-                    details={"exception": f"{_PROCESS_EXCEPTIONS}/{name}"},
-                )
+                raise NotFound(f"{description}.")
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 raise NotAllowed(f"{description}.")
             case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -151,7 +131,6 @@ def _prune_links(document: dict[str, Any]) -> None:
             if str(link.get("type")).partition(";")[0] not in _NOT_OFFERED
             and link.get("rel") not in _NOT_OFFERED_RELATIONS
             and link.get("href")
-            and not link["href"].endswith("/jobs?f=html")
             and "/TileMatrixSets?" not in link["href"]
         ]
 
@@ -177,18 +156,17 @@ def prepare(conformance: tuple[str, ...] = ()) -> None:
     itemtypes.parse_cql2_text = lambda _: None
     itemtypes.modify_pygeofilter = lambda _, **__: None
 
-    for module in (pygeoapi.api, itemtypes, processes):
+    for module in (pygeoapi.api, itemtypes):
         module.to_json = encode
 
     # The kinds of API that we mount; importing all of them takes a second and pulls in readers of grids.
-    mounted = {"itemtypes": itemtypes, "process": processes}
+    mounted = {"itemtypes": itemtypes}
     openapi: Any = importlib.import_module("pygeoapi.openapi")  # as an attribute, that name is a command
     pygeoapi.api.all_apis = openapi.all_apis = lambda: mounted
 
     # The classes that tests prove, not those that the engine hopes for.
     pygeoapi.api.CONFORMANCE_CLASSES = [*CONFORMANCE_COMMON, *conformance]
     itemtypes.CONFORMANCE_CLASSES_FEATURES = CONFORMANCE_FEATURES
-    processes.CONFORMANCE_CLASSES = CONFORMANCE_PROCESSES
 
     # Its API object would otherwise configure the root logger of the whole server.
     pygeoapi.api.setup_logger = lambda _: None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol
 
 from anyio import CapacityLimiter, to_thread
@@ -21,6 +22,7 @@ type Answer = Callable[[Asked], Response]
 type Endpoint = Callable[[Request], Awaitable[Response]]
 
 _READERS = 4
+_WAITING = 32
 
 
 class Part(Protocol):
@@ -62,6 +64,7 @@ class Serve:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ogc")
         self._drawing = CapacityLimiter(1)
         self._reading = CapacityLimiter(_READERS)
+        self._waiting = CapacityLimiter(_WAITING)
 
     def computed(self, answer: Answer) -> Endpoint:
         """Serve by the one thread of work that holds the interpreter lock: documents, features."""
@@ -79,6 +82,17 @@ class Serve:
     def read(self, answer: Answer) -> Endpoint:
         """Serve what mostly reads files or waits for libraries that let the lock go: rasters, cubes."""
         return self._limited(answer, self._reading)
+
+    def waiting(self, answer: Answer) -> Endpoint:
+        """Serve what has a body, asks the records, or waits for a job."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+            return await to_thread.run_sync(
+                lambda: answer(replace(self._asked(request), body=body)), limiter=self._waiting
+            )
+
+        return endpoint
 
     def _limited(self, answer: Answer, limiter: CapacityLimiter) -> Endpoint:
         async def endpoint(request: Request) -> Response:

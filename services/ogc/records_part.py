@@ -317,7 +317,7 @@ def _parameter(name: str, schema: Mapping[str, Any], description: str = "") -> d
 
 
 def _operation(summary: str, parameters: Sequence[Mapping[str, Any]], types: Sequence[str]) -> dict[str, Any]:
-    content = {kind.partition(";")[0]: {"schema": {}} for kind in types}
+    content: dict[str, Any] = {kind.partition(";")[0]: {"schema": {}} for kind in types}
     answers: dict[str, Any] = {"200": {"description": summary, "content": content}}
     problems = {"400": "A parameter has no meaning", "404": "There is no such resource"}
     for status, description in problems.items():

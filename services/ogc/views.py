@@ -23,11 +23,10 @@ from geoinfra.storage.collections import Collection, Kind
 from geoinfra.storage.deliveries import DatasetView
 from services.catalogue import Present, may_know_granted
 from services.ogc import formats
-from services.ogc.call import Caller, FeatureCall
+from services.ogc.call import FeatureCall
 from services.ogc.engine import EngineAPI, prepare
 from services.ogc.items import DEFAULT_ITEMS, IDENTIFIER, MOST_ITEMS, offered
 from services.ogc.openapi import openapi_document
-from services.ogc.processes import PROCESSES, JobManager
 from services.ogc.provider import describe_columns
 
 if TYPE_CHECKING:
@@ -61,10 +60,9 @@ class View(EngineAPI):
         self._openapi_lock = threading.Lock()
         self._openapi_made: tuple[Any, dict[str, Any]] | None = None
 
-    def bind(self, caller: Caller, *calls: FeatureCall) -> View:
+    def bind(self, *calls: FeatureCall) -> View:
         """Return a copy for one request about some of the collections; nothing of it is shared."""
         bound = copy.copy(self)
-        bound.manager = self.manager.bind(caller)
         if calls:
             entries = {call.collection.id: self._resource(call) for call in calls}
             bound.config = {**self.config, "resources": {**self.config["resources"], **entries}}
@@ -145,19 +143,11 @@ def _configuration(collections: Iterable[Collection], url: str, parts: Sequence[
             "limits": {"default_items": DEFAULT_ITEMS, "max_items": MOST_ITEMS, "on_exceed": "throttle"},
             "templates": {"path": str(_TEMPLATES)},  # pygeoapi's own load scripts and maps from elsewhere
             "ogc_schemas_location": "https://schemas.opengis.net",
-            "manager": {"name": f"{JobManager.__module__}.{JobManager.__qualname__}"},
         },
         "logging": {"level": "CRITICAL"},
         "metadata": _metadata(url),
         "resources": {
             **{c.id: _resource(c, url, parts) for c in collections if c.kind is Kind.FEATURES},
-            **{
-                name: {
-                    "type": "process",
-                    "processor": {"name": f"{processor.__module__}.{processor.__qualname__}"},
-                }
-                for name, processor in PROCESSES.items()
-            },
         },
     }
 

@@ -105,7 +105,7 @@ def test_owslib_reads_collections_items_and_queryables(url: str) -> None:
 
 def test_owslib_sees_the_process_and_with_a_token_the_lines(url: str) -> None:
     processes = Processes(f"{url}/")
-    assert [entry["id"] for entry in processes.processes()] == ["dig-enquiry"]
+    assert "dig-enquiry" in [entry["id"] for entry in processes.processes()]
     assert "area" in processes.process("dig-enquiry")["inputs"]
     features = Features(f"{url}/", headers={"Authorization": "Bearer digger"})
     assert "utility-lines" in features.feature_collections()
