@@ -81,9 +81,11 @@ class PresentCatalogue:
     def _stamp(self) -> Any:
         """Return what changes whenever the catalogue or an open view may have."""
         with self._store.read() as connection:
-            return tuple(connection.execute(query).all() for query in (_ENTRIES, _POINTERS, _GRIDS))
+            return connection.execute(_STAMP).all()
 
 
-_ENTRIES = sa.select(schema.collections.c.collection_id, schema.collections.c.updated_at)
-_POINTERS = sa.select(schema.current_deliveries.c.dataset, schema.current_deliveries.c.delivery_id)
-_GRIDS = sa.select(schema.current_grids.c.dataset, schema.current_grids.c.grid_id)
+_STAMP = sa.union_all(
+    sa.select(sa.literal(0), schema.collections.c.collection_id, schema.collections.c.updated_at),
+    sa.select(sa.literal(1), schema.current_deliveries.c.dataset, schema.current_deliveries.c.delivery_id),
+    sa.select(sa.literal(2), schema.current_grids.c.dataset, schema.current_grids.c.grid_id),
+).order_by(sa.text("1, 2, 3"))

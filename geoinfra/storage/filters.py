@@ -473,7 +473,7 @@ class _Compiler:
         return Condition(f"{left} {word} {mark}", (*left_bound, _pattern(text, self.dialect)))
 
     def _is_null(self, value: Any) -> Condition:
-        if _is_geometry_property(value):
+        if isinstance(value, Mapping) and value.get("property") == "geometry":
             return Condition("f.geom IS NULL")
         operand = self._operand(value)
         if operand.column is None:

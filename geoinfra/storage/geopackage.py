@@ -232,6 +232,10 @@ class _Region:
         boxes = shapely.bounds(shapely.get_parts(self.geometry))
         self.boxes: list[Bounds] = [(b[0], b[1], b[2], b[3]) for b in boxes.tolist()]
 
+    def holds(self, extent: Bounds | None) -> bool:
+        """Whether all of a delivery lies inside."""
+        return extent is not None and bool(shapely.covers(self.geometry, shapely.box(*extent)))
+
     def surely(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Mark the bounds that lie inside: their geometry need not be read. Neighbours are tried together."""
         if not len(boxes):
@@ -293,12 +297,10 @@ class _Search:
         self.query = query
         self.part = part
         self.schema = selection.schema
-        self.regions: list[_Region | _Window] = []
-        window = None if query.bbox is None else _Window(query.bbox)
-        idle = window is not None and window.holds(part.extent)
-        if window is not None and not idle:
-            self.regions.append(window)
-        self.regions += [_Region(wkb) for wkb in (query.polygon, part.touching) if wkb is not None]
+        limits: list[_Region | _Window] = [] if query.bbox is None else [_Window(query.bbox)]
+        limits += [_Region(wkb) for wkb in (query.polygon, part.touching) if wkb is not None]
+        self.regions = [limit for limit in limits if not limit.holds(part.extent)]
+        idle = len(self.regions) < len(limits)
         self.without = None if part.without is None else _Region(part.without)
         conditions = self._conditions()
         if idle:
