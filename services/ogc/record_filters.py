@@ -46,7 +46,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
-_SPATIAL: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+_SPATIAL: Final[Mapping[str, Callable[..., Any]]] = {
     "s_intersects": shapely.intersects,
     "s_disjoint": shapely.disjoint,
     "s_within": shapely.within,

@@ -141,7 +141,8 @@ def _by_box(records: _Records, query: QueryParams) -> _Records:
 
 def _extent(one: Mapping[str, Any]) -> shapely.Geometry:
     ring = one["geometry"]["coordinates"][0]
-    return shapely.polygons(ring)
+    box: shapely.Geometry = shapely.polygons(ring)
+    return box
 
 
 def _by_time(records: _Records, query: QueryParams) -> _Records:
