@@ -102,6 +102,11 @@ def _bytes(root: Element) -> bytes:
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 
 
+def _spaces(own: str, **others: str) -> Any:
+    """Return the namespaces of a document, its own without a prefix."""
+    return {None: own, **others}
+
+
 class _Tree:
     """Adds elements of one namespace."""
 
@@ -132,7 +137,7 @@ def wms_capabilities(service: MapService) -> bytes:
             "version": "1.3.0",
             f"{{{_XSI}}}schemaLocation": f"{_WMS} http://schemas.opengis.net/wms/1.3.0/capabilities_1_3_0.xsd",
         },
-        nsmap={None: _WMS, "xlink": _XLINK, "xsi": _XSI},
+        nsmap=_spaces(_WMS, xlink=_XLINK, xsi=_XSI),
     )
     about = wms.add(root, "Service")
     wms.add(about, "Name", "WMS")
@@ -219,7 +224,7 @@ def _wms_layer(
 def wms_exception(code: str, text: str) -> bytes:
     """Return a report of an error; `code` is one of the standard's, or empty."""
     ogc = _Tree(_OGC)
-    root = etree.Element(f"{{{_OGC}}}ServiceExceptionReport", {"version": "1.3.0"}, nsmap={None: _OGC})
+    root = etree.Element(f"{{{_OGC}}}ServiceExceptionReport", {"version": "1.3.0"}, nsmap=_spaces(_OGC))
     ogc.add(root, "ServiceException", text, **({"code": code} if code else {}))
     return _bytes(root)
 
@@ -238,7 +243,7 @@ def wmts_capabilities(service: MapService) -> bytes:
                 f"{_WMTS} http://schemas.opengis.net/wmts/1.0/wmtsGetCapabilities_response.xsd"
             ),
         },
-        nsmap={None: _WMTS, "ows": _OWS, "xlink": _XLINK, "xsi": _XSI},
+        nsmap=_spaces(_WMTS, ows=_OWS, xlink=_XLINK, xsi=_XSI),
     )
     about = ows.add(root, "ServiceIdentification")
     for name, text in (
