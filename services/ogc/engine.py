@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import orjson
 import pygeoapi.api
 import pygeoapi.crs
+import pygeoapi.l10n
 from pygeoapi.api import itemtypes
 from pygeoapi.provider import base as provider_base
 from pygeoapi.util import json_serial
@@ -167,6 +168,10 @@ def prepare(conformance: tuple[str, ...] = ()) -> None:
     # The classes that tests prove, not those that the engine hopes for.
     pygeoapi.api.CONFORMANCE_CLASSES = [*CONFORMANCE_COMMON, *conformance]
     itemtypes.CONFORMANCE_CLASSES_FEATURES = CONFORMANCE_FEATURES
+
+    # Pages would otherwise show the configuration that was translated first in the process, whoever asks.
+    translate = pygeoapi.l10n.translate_struct
+    pygeoapi.l10n.translate_struct = lambda struct, locale, _is_config=False: translate(struct, locale)
 
     # Its API object would otherwise configure the root logger of the whole server.
     pygeoapi.api.setup_logger = lambda _: None
