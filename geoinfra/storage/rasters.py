@@ -427,12 +427,23 @@ def _overview(tile: _Tile, factor: int) -> tuple[int, int]:
     return found
 
 
-def _sums(cells: NDArray[np.float64], times: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _sums(cells: NDArray[np.float64], times: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how many cells of each square have values, and their sums."""
-    bands, height, width = cells.shape
-    squares = cells.reshape(bands, height // times, times, width // times, times)
-    held = np.isfinite(squares)
-    return held.sum(axis=(2, 4)), np.where(held, squares, 0.0).sum(axis=(2, 4))
+    held = np.isfinite(cells)
+    if held.all():
+        return np.full((1, 1, 1), float(times * times)), _added(cells, times)
+    return _added(held.astype(np.float64), times), _added(np.where(held, cells, 0.0), times)
+
+
+def _added(cells: NDArray[np.float64], times: int) -> NDArray[np.float64]:
+    """Return the sums of squares of cells."""
+    rows = cells[:, ::times].copy()
+    for shift in range(1, times):
+        rows += cells[:, shift::times]
+    squares = rows[:, :, ::times].copy()
+    for shift in range(1, times):
+        squares += rows[:, :, shift::times]
+    return squares
 
 
 def _around(columns: NDArray[np.float64], rows: NDArray[np.float64]) -> tuple[int, int, int, int]:
