@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from geoinfra import crs
 from geoinfra.errors import InvalidFilter, InvalidInput
 
-__all__ = ["box_in_storage", "expression_in_storage", "read_expression"]
+__all__ = ["box_in_storage", "expression_in_storage", "horizontal", "read_expression"]
 
 _STORAGE = "EPSG:25832"
 _LONGEST_TEXT = 8_000
@@ -34,6 +34,17 @@ _WIDE_DEGREES = (-30.0, 40.0, 50.0, 72.0)
 _FAR_M = 1e8
 _ELSEWHERE = shapely.Point(0.0, 0.0)
 """Stands for a geometry of which nothing lies near the data: no row meets it, in the storage CRS."""
+
+
+def horizontal(uri: str | None) -> str:
+    """Return the name of the CRS of an address, without its heights.
+
+    Raises
+    ------
+    InvalidInput
+        It is not known.
+    """
+    return _STORAGE if uri == crs.DVR90_URI else crs.parse_crs(uri)
 
 
 def read_expression(text: str, language: str | None = None) -> dict[str, Any]:
@@ -102,7 +113,7 @@ def expression_in_storage(tree: Mapping[str, Any], filter_crs: str | None) -> di
     InvalidInput
         The CRS is not known.
     """
-    source = crs.parse_crs(filter_crs)
+    source = horizontal(filter_crs)
     moved: dict[str, Any] = _walk(tree, source)
     return moved
 

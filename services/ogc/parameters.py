@@ -13,10 +13,9 @@ from typing import Any
 import shapely
 from starlette.datastructures import QueryParams
 
-from geoinfra import crs
 from geoinfra.errors import InvalidInput
 from services.ogc.call import ItemsRequest
-from services.ogc.filters import box_in_storage, expression_in_storage, read_expression
+from services.ogc.filters import box_in_storage, expression_in_storage, horizontal, read_expression
 
 __all__ = ["COMMON", "ITEM", "ITEMS", "PAGED", "QUERYABLES", "items_request", "require_known"]
 
@@ -121,7 +120,7 @@ def _polygon(query: QueryParams) -> bytes | None:
         raise InvalidInput(
             "The bbox holds something that is no number.", hint="bbox=west,south,east,north"
         ) from None
-    polygon = box_in_storage(numbers, crs.parse_crs(query.get("bbox-crs")))
+    polygon = box_in_storage(numbers, horizontal(query.get("bbox-crs")))
     wkb: bytes = shapely.to_wkb(polygon)
     return wkb
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import shapely
 from fastapi.testclient import TestClient
-from small_store import WHO, as_who, make_app, make_store
+from small_store import EAST, NORTH, WHO, as_who, make_app, make_store
 
+from geoinfra.access import Visibility
 from geoinfra.storage import Store
+from geoinfra.storage.collections import add_collection
+from geoinfra.storage.deliveries import publish
+from geoinfra.tables import Column, DatasetSchema, FeatureBatch
 
 pytestmark = pytest.mark.services
 
@@ -92,3 +98,28 @@ def test_times_select_on_every_column_of_times_and_rows_without_any(client: Test
     assert client.get(path, params={"datetime": "1950-06-01T12:00:00+02:00/..", "resulttype": "hits"}).json()[
         "numberMatched"
     ] == sum(row % 100 >= 50 for row in range(250))
+
+
+def test_heights_come_in_the_crs_that_has_them(client: TestClient, store: Store) -> None:
+    pipes = DatasetSchema("pipes", "LineString", (Column("name"),), True, Visibility.OPEN)
+    line = shapely.LineString([(EAST, NORTH), (EAST + 10, NORTH)])
+    batch = FeatureBatch(
+        pipes, ["p.1"], [shapely.to_wkb(line)], {"name": ["x"]}, [np.array([1.5, -2.25]).tobytes()]
+    )
+    staged = store.stage(pipes, "x", [batch])
+    with store.begin() as tx:
+        publish(tx, staged, WHO["admin"])
+        add_collection(tx, {"id": "pipes", "dataset": "pipes", "visibility": "open"})
+        tx.commit()
+    assert f"{EPSG}7416" in client.get("/ogc/collections/pipes").json()["crs"]
+    path, dvr90 = "/ogc/collections/pipes/items", f"{EPSG}7416"
+    box = f"{EAST},{NORTH},-5,{EAST + 1},{NORTH + 1},5"
+    for query in ({}, {"bbox": box, "bbox-crs": dvr90}, {"filter": f"S_INTERSECTS(geometry, BBOX({box}))"}):
+        answer = client.get(path, params={"crs": dvr90, "filter-crs": dvr90, "filter": "true", **query})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-crs"] == f"<{dvr90}>"
+        (feature,) = answer.json()["features"]
+        assert feature["geometry"]["coordinates"] == [[EAST, NORTH, 1.5], [EAST + 10, NORTH, -2.25]]
+    assert client.get(f"{path}/p.1", params={"crs": dvr90}).json()["geometry"] == feature["geometry"]
+    flat = client.get(f"{path}/p.1", params={"crs": f"{EPSG}25832"}).json()["geometry"]
+    assert flat["coordinates"] == [[EAST, NORTH], [EAST + 10, NORTH]]
