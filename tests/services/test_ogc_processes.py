@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -72,3 +73,47 @@ def test_the_granted_lines_are_those_of_the_package(excavator: httpx.Client) -> 
     assert features > 0
     hits = excavator.get("/ogc/collections/utility-lines/items", params={"resulttype": "hits"}).json()
     assert hits["numberMatched"] > 0
+
+
+def test_the_package_comes_by_reference_to_its_filer_only(excavator: httpx.Client, deployment: Any) -> None:
+    body = {"inputs": _request(excavator), "outputs": {"package": {"transmissionMode": "reference"}}}
+    document = excavator.post(EXECUTE, json={**body, "response": "document"}).json()["package"]
+    assert document["type"] == "application/zip"
+    assert excavator.get(document["href"]).content.startswith(b"PK")
+    answer = excavator.post(EXECUTE, json=body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert excavator.get(answer.links["package"]["url"]).content.startswith(b"PK")
+    assert httpx.get(document["href"]).status_code == 404
+    owner = {"Authorization": f"Bearer {deployment.tokens['owner']}"}
+    assert httpx.get(document["href"], headers=owner).status_code == 404
+
+
+def test_a_preview_files_nothing(excavator: httpx.Client) -> None:
+    def filed() -> int:
+        return len(excavator.get("/api/enquiries", params={"limit": 100}).json()["items"])
+
+    before = filed()
+    inputs = {name: value for name, value in _request(excavator).items() if name in ("area", "crs")}
+    answer = excavator.post("/ogc/processes/preview-enquiry/execution", json={"inputs": inputs})
+    assert answer.status_code == 200, answer.text
+    told = excavator.post("/api/enquiries/preview", json=inputs).json()
+    assert {name: answer.json()[name] for name in ("area_m2", "parts", "fee_dkk", "fileable")} == {
+        name: told[name] for name in ("area_m2", "parts", "fee_dkk", "fileable")
+    }
+    assert filed() == before
+
+
+def test_a_delivery_is_checked_as_by_the_other_face(excavator: httpx.Client, deployment: Any) -> None:
+    for text in ("<nothing/>", '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>'):
+        value = {"value": base64.b64encode(text.encode()).decode(), "encoding": "base64"}
+        for given in (text, value):
+            body = {"inputs": {"delivery": given}}
+            answer = excavator.post("/ogc/processes/check-utility-delivery/execution", json=body)
+            assert answer.status_code == 200, answer.text
+            told = excavator.post("/api/utilities/check", content=text.encode()).json()
+            assert answer.json() == {name: told[name] for name in answer.json()}
+            assert answer.json()["errors"] >= 1
+    folder = deployment.data_dir / "blobs" / "process-inputs"
+    assert not folder.exists() or not list(folder.iterdir())
+    broken = {"inputs": {"delivery": {"value": "no base64!", "encoding": "base64"}}}
+    assert excavator.post("/ogc/processes/check-utility-delivery/execution", json=broken).status_code == 400
