@@ -38,7 +38,6 @@ def test_only_whole_addresses_mark_a_test() -> None:
     assert all(uri.startswith("http://www.opengis.net/spec/") and "/conf/" in uri for uri in _proven())
 
 
-@pytest.mark.xfail(reason="tests of features, filters and processes are still being written", strict=False)
 def test_each_class_of_the_page_is_proven_here_and_each_proven_class_is_on_the_page(
     api: httpx.Client,
 ) -> None:
