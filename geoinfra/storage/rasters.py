@@ -625,7 +625,7 @@ def _convert(source: Path, target: Path) -> None:
                 target,
                 driver="COG",
                 compress="ZSTD",
-                level=9,
+                level=5,
                 predictor="YES" if np.dtype(dataset.dtypes[0]).kind in "iu" else "NO",
                 blocksize=_BLOCK_CELLS,
                 overview_resampling="NEAREST" if is_code else "AVERAGE",

@@ -134,7 +134,6 @@ def test_a_folder_of_something_else_is_refused(store: Store, tmp_path: Path) -> 
             ["--unit", "m", "--datum", "DVR90", "--captured", "2025-04-01/2025-04-09"],
             "Published ground-h: raster",
         ),
-        (["--unit", "m"], "vertical datum"),
         (["--unit", "m", "--datum", "DVR90", "--captured", "spring"], "is no date"),
     ],
 )
