@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs all tests in two lanes side by side, one core each:
-#   library   unit, property and documentation tests, the checks, then storage, access and drawings; kept in
-#             logs, printed at the end
+#   library   unit, property and documentation tests, the checks, then storage, access, OGC APIs and drawings;
+#             kept in logs, printed at the end
 #   services  HTTP, PostGIS, browser and GIS clients, as soon as the system packages are there; printed as it goes
 # Ends with the library lane's pytest summary. The exit code is 0 only when both lanes passed.
 set -uo pipefail
@@ -16,7 +16,8 @@ pytest_lane() {
     .venv/bin/python -m pytest -m "not soak" -o cache_dir=".pytest_cache/$name" "$@"
 }
 # What needs the system packages, or weighs much; run in the library lane once they are there.
-late_tests=(tests/services/storage tests/services/test_access_attacks.py tests/services/test_access_every_route.py
+late_tests=(tests/services/storage tests/services/conformance tests/services/test_ogc_*.py
+    tests/services/test_attacks_ogc.py tests/services/test_access_attacks.py tests/services/test_access_every_route.py
     tests/unit/test_presentation_emitters.py tests/unit/test_dxf.py)
 library_lane() {
     local tests=0 checks=0 late=0
@@ -51,7 +52,7 @@ if [ "$packages_status" != 0 ]; then echo "== System packages could not be insta
 if [ "$services_status" != 0 ]; then echo "== The services lane failed with code $services_status, see above."; fi
 echo "== checks"
 cat "$logs/check"
-echo "== storage, access and drawings"
+echo "== storage, access, OGC APIs and drawings"
 cat "$logs/late"
 echo "== library lane"
 cat "$logs/library"
