@@ -211,6 +211,8 @@ def _identified(tree: Any, schema: DatasetSchema) -> Any:
     name = tree.get("property")
     if name == IDENTIFIER and not any(column.name == name for column in schema.columns):
         return {"property": "feature_id"}
+    if name == "feature_id":
+        raise InvalidFilter("There is no property 'feature_id'.", hint="The identifier is called 'id'.")
     if any(column.name == name and not is_queryable(column) for column in schema.columns):
         raise InvalidFilter(f"'{name}' cannot be compared.", hint="See the queryables.")
     return {member: _identified(value, schema) for member, value in tree.items()}

@@ -70,27 +70,13 @@ def openapi_document(
 
 
 def _common_paths() -> dict[str, Any]:
-    process, job = _parameter("processId", place="path"), _parameter("jobId", place="path")
     html = ["f", "lang"]
-    made = {
+    return {
         "/": _get("landingPage", "The landing page", html, "landingPage", html=True),
         "/openapi": _get("openapi", "This document", ["f"], "object", _OPENAPI_TYPE),
         "/conformance": _get("conformance", "Classes that are kept", html, "conformance", html=True),
         "/collections": _get("collections", "Collections", html, "collections", html=True),
-        "/processes": _get("processes", "Processes", [*html, "limit", "offset"], "processes", html=True),
-        "/processes/{processId}": _get("process", "A process", [process, *html], "process", html=True),
-        "/jobs": _get("jobs", "The caller's jobs", [*html, "limit", "offset"], "jobs"),
-        "/jobs/{jobId}": _get("job", "A job", [job, *html], "job"),
-        "/jobs/{jobId}/results": _get("results", "What a job made", [job, *html], "object"),
     }
-    execution = _get("execute", "Run a process", [process, *html], "object")["get"]
-    execution["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/execute"}}},
-    }
-    execution["responses"]["201"] = _answer("The job that was made", "application/json", "object")
-    made["/processes/{processId}/execution"] = {"post": execution}
-    return made
 
 
 def _collection_paths(collection: Collection, schema: DatasetSchema) -> dict[str, Any]:
@@ -285,24 +271,4 @@ _SCHEMAS: dict[str, Any] = {
     "problem": _object(
         ["type", "title", "status"], type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT
     ),
-    "process": _object(
-        ["id", "version", "links"],
-        id=_TEXT,
-        version=_TEXT,
-        title=_TEXT,
-        inputs={"type": "object"},
-        outputs={"type": "object"},
-        links=_LINKS,
-    ),
-    "processes": _object(["processes", "links"], processes=_several("process"), links=_LINKS),
-    "execute": _object(["inputs"], inputs={"type": "object"}),
-    "job": _object(
-        ["jobID", "status", "type"],
-        jobID=_TEXT,
-        type={**_TEXT, "enum": ["process"]},
-        status={**_TEXT, "enum": ["accepted", "running", "successful", "failed", "dismissed"]},
-        progress={"type": "integer", "minimum": 0, "maximum": 100},
-        links=_LINKS,
-    ),
-    "jobs": _object(["jobs", "links"], jobs=_several("job"), links=_LINKS),
 }

@@ -127,7 +127,7 @@ def _described(process: Process, url: str, language: str) -> dict[str, Any]:
 
 
 def _processes(asked: Asked) -> Response:
-    require_once(asked.query, {"f", "lang", "limit"})
+    parameters.require_known(asked.query, parameters.COMMON | {"limit"})
     limit = _number(asked, "limit", len(PROCESSES), 1)
     own = f"{asked.url}/processes"
     listed = [_summary(process, asked.url, asked.language) for process in PROCESSES.values()][:limit]
@@ -531,8 +531,8 @@ def _openapi_paths() -> dict[str, Any]:
         _parameter("status", "query", statuses),
     ]
     return {
-        "/processes": {"get": _operation("Processes", [form, language, limit])},
-        "/processes/{processId}": {"get": _operation("A process", [name, form, language])},
+        "/processes": {"get": _operation("Processes", [form, language, limit], html=True)},
+        "/processes/{processId}": {"get": _operation("A process", [name, form, language], html=True)},
         "/processes/{processId}/execution": {"post": _execution(name)},
         "/jobs": {"get": _operation("Jobs of your own", [*chosen, limit, offset])},
         "/jobs/{jobId}": {
@@ -551,9 +551,14 @@ def _parameter(name: str, place: str, schema: Mapping[str, Any]) -> dict[str, An
 
 
 def _operation(
-    summary: str, asked: Sequence[Mapping[str, Any]], media_type: str = "application/json"
+    summary: str,
+    asked: Sequence[Mapping[str, Any]],
+    media_type: str = "application/json",
+    *,
+    html: bool = False,
 ) -> dict[str, Any]:
-    answers: dict[str, Any] = {"200": {"description": summary, "content": {media_type: {}}}}
+    forms: dict[str, Any] = {media_type: {}} | ({"text/html": {}} if html else {})
+    answers: dict[str, Any] = {"200": {"description": summary, "content": forms}}
     for status, text in {"400": "A parameter has no meaning", "404": "There is no such resource"}.items():
         answers[status] = {"description": text, "content": {"application/problem+json": {}}}
     return {

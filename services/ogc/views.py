@@ -205,7 +205,7 @@ def _metadata_text() -> str:
 
 def _metadata(url: str) -> dict[str, Any]:
     metadata: dict[str, Any] = json.loads(_metadata_text())
-    metadata["identification"]["url"] = url
+    metadata["identification"]["url"] = f"{url}?f=html"
     metadata["license"]["url"] = url
     metadata["provider"]["url"] = url
     metadata["contact"]["url"] = url
