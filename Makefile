@@ -9,10 +9,10 @@ export GEOINFRA_GRID_DIRS ?= $(GRIDS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak clean
+.PHONY: help setup demo test check bench conformance soak clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready-dev $(WEB)/node_modules/.ready  ## everything a developer needs (Python, uv, packages, web files)
 
@@ -25,10 +25,13 @@ test: setup  ## all tests: system packages, then two lanes side by side (about 1
 check: setup  ## style, types, import rules, documentation, browser code
 	@tools/check.sh
 
-bench: setup  ## measure against named peers
+bench: $(VENV)/.ready-bench  ## measure against named peers
 	@$(VENV)/bin/python tests/benchmarks/run.py
 
-soak: setup  ## the long tests
+conformance: setup  ## the abstract tests of every claimed class, and OGC's suites where GEOINFRA_ETS_DIR has them
+	@tools/conformance.sh
+
+soak: setup conformance  ## the long tests
 	@$(VENV)/bin/python -m pytest -m soak tests/soak
 
 clean:  ## remove what setup, tests and builds made; the demo's data stays
@@ -39,6 +42,10 @@ $(VENV)/.ready-demo: pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: pyproject.toml constraints.txt
 	@tools/install.sh services,postgres,exchange,dev
+
+$(VENV)/.ready-bench: $(VENV)/.ready-dev
+	@tools/install.sh services,postgres,exchange,dev,bench
+	@touch $@
 
 $(WEB)/node_modules/.ready: $(wildcard $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/vendor.mjs)
 	@tools/install_web.sh $(WEB)

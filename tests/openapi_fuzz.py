@@ -81,7 +81,7 @@ def fuzz(
     command += ["--checks", ",".join(CHECKS), "--seed", str(seed), "--no-shrink", "--continue-on-failure"]
     command += ["--phases", "fuzzing" if seconds is None else "coverage,fuzzing"]
     command += ["-n", str(examples), "--warnings", "off", "--no-color", "--suppress-health-check", "all"]
-    command += ["--generation-database", "none"]
+    command += ["--generation-database", "none", "--request-timeout", "120"]
     command += ["--max-time", str(seconds)] if seconds else []
     for name, value in headers.items():
         command += ["-H", f"{name}:{value}"]
