@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -250,15 +249,7 @@ def test_a_mark_is_never_cut_away(text: str) -> None:
     assert SANDBOX_MARKS["da"] in marked_name("Ejer")
 
 
-def test_the_command_line_makes_and_resets_an_environment(
-    tmp_path: Path, tiny_town: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from geoinfra import sample
-
-    def copy(folder: Path, *_: Any, **__: Any) -> None:
-        subprocess.run(["cp", "-r", f"{tiny_town}/.", folder], check=True)
-
-    monkeypatch.setattr(sample, "generate_town", copy)  # the town of the session is the same as a new one
+def test_the_command_line_makes_and_resets_an_environment(tmp_path: Path) -> None:
     folder, run = tmp_path / "sandbox", CliRunner().invoke
     made = run(command_line, ["sandbox", "create", str(folder), "--size", "tiny"])
     assert made.exit_code == 0, made.output
