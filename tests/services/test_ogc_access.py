@@ -331,4 +331,5 @@ def test_a_form_cannot_file_an_enquiry(client: httpx.Client) -> None:
 def test_no_address_that_a_client_names_is_called(client: httpx.Client) -> None:
     body = {"inputs": _enquiry(), "subscriber": {"successUri": "http://127.0.0.1:9/none"}}
     answer = client.post(EXECUTE, json=body, headers={**as_who("digger"), **ASYNC})
-    assert answer.status_code == 201
+    assert answer.status_code == 400
+    assert "Callbacks are not offered" in answer.text
