@@ -649,7 +649,7 @@ class Mutations:
                 feature = self.base()
                 child = self.child(feature, attribute)
                 # a child has a parent
-                child.getparent().replace(child, self.made.element(attribute, None, dict(form)))  # type: ignore[union-attr]
+                child.getparent().replace(child, self.made.element(attribute, None, dict(form)))  # type: ignore[union-attr]  # it has one
                 yield Case(f"nil {attribute.name} {form}", feature)
             if attribute.nillable or self._every:
                 feature = self.base()
@@ -658,7 +658,7 @@ class Mutations:
                 feature = self.base()
                 child = self.child(feature, attribute)
                 # a child has a parent
-                child.getparent().replace(child, self.made.element(attribute, " ", dict(forms[0])))  # type: ignore[union-attr]
+                child.getparent().replace(child, self.made.element(attribute, " ", dict(forms[0])))  # type: ignore[union-attr]  # it has one
                 yield Case(f"nil {attribute.name} with a blank", feature)
 
     def contacts(self) -> Iterator[Case]:
@@ -757,7 +757,7 @@ class Mutations:
             ("lines between", f"<{name}", f" <{name}"),
         ):
             # bound to its own texts
-            yield Case(what, self.base(), lambda text, old=old, new=new: text.replace(old, new, 1))  # type: ignore[misc]
+            yield Case(what, self.base(), lambda text, old=old, new=new: text.replace(old, new, 1))  # type: ignore[misc]  # bound at once
 
 
 def document_of(made: Documents, cases: list[Case]) -> tuple[bytes, dict[int, Case]]:

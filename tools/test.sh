@@ -18,7 +18,7 @@ pytest_lane() {
 # What needs the system packages, or weighs much; run in the library lane once they are there.
 late_tests=(tests/services/storage tests/services/conformance tests/services/test_ogc_*.py
     tests/services/test_attacks_ogc.py tests/services/test_access_attacks.py tests/services/test_access_every_route.py
-    tests/unit/test_presentation_emitters.py tests/unit/test_dxf.py)
+    tests/unit/test_presentation_emitters.py tests/unit/test_dxf.py tests/unit/test_ler_package.py)
 library_lane() {
     local tests=0 checks=0 late=0
     pytest_lane library tests/unit tests/properties tests/docs "${late_tests[@]/#/--ignore=}" >"$logs/library" 2>&1 || tests=$?

@@ -156,7 +156,7 @@ class Frame:
         """
         xs, ys = self.xs(), self.ys()
         if self.crs == target:
-            return np.broadcast_arrays(xs[None, :], ys[:, None])  # type: ignore[return-value]
+            return np.broadcast_arrays(xs[None, :], ys[:, None])  # type: ignore[return-value]  # two arrays in, two out
         pieces = 8
         while pieces < min(_FINEST_PIECES, max(self.width, self.height)):
             control = self._control(target, pieces)

@@ -175,7 +175,7 @@ class Raster:
         frame: Frame,
         names: Sequence[str],
         times: slice = _ALL,  # noqa: ARG002  # the same call as for cubes
-        levels: slice = _ALL,  # noqa: ARG002
+        levels: slice = _ALL,  # noqa: ARG002  # the same call as for cubes
     ) -> NDArray[np.float64]:
         """Return values in the cells of `frame`, ``(parameter, 1, 1, row, column)``; gaps are NaN.
 
@@ -199,8 +199,8 @@ class Raster:
         x: NDArray[np.float64],
         y: NDArray[np.float64],
         names: Sequence[str],
-        times: slice = _ALL,  # noqa: ARG002
-        levels: slice = _ALL,  # noqa: ARG002
+        times: slice = _ALL,  # noqa: ARG002  # the same call as for cubes
+        levels: slice = _ALL,  # noqa: ARG002  # the same call as for cubes
     ) -> NDArray[np.float64]:
         """Return values at places in EPSG:25832 from the cells themselves, ``(parameter, 1, 1, place)``."""
         bands = [self._bands[name] for name in names]

@@ -71,7 +71,7 @@ class BridgesPart:
             for name, version in (("WMS", "1.3.0"), ("WMTS", "1.0.0"))
         ]  # fmt: skip
 
-    def collection_links(self, url: str, collection: Collection) -> list[dict[str, str]]:  # noqa: ARG002
+    def collection_links(self, url: str, collection: Collection) -> list[dict[str, str]]:  # noqa: ARG002  # bridges hang on the landing page
         """Return nothing: the capabilities name the collections."""
         return []
 

@@ -84,7 +84,7 @@ class ProcessesPart:
             _link(f"{_RELATIONS}/job-list", f"{url}/jobs?f=json", "Jobs of your own"),
         ]
 
-    def collection_links(self, url: str, collection: Collection) -> list[dict[str, str]]:  # noqa: ARG002
+    def collection_links(self, url: str, collection: Collection) -> list[dict[str, str]]:  # noqa: ARG002  # of none
         """Return none: no process is about one collection."""
         return []
 

@@ -111,7 +111,7 @@ def measure_documents(name: str) -> None:
         else:
             tree = etree.fromstring(document, etree.XMLParser(huge_tree=True))
             # one of several writers
-            bare = lambda tree=tree: etree.tostring(tree, pretty_print=True)  # noqa: E731
+            bare = lambda tree=tree: etree.tostring(tree, pretty_print=True)  # noqa: E731  # one of several writers
         found = medians({"ours": lambda t=target: emit(load_style_set(name), t), "bare": bare}, 2)
         print(
             f"{name} {target}: {len(document) / 1e3:,.0f} kB, {found['ours']:.3f} s; "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from lxml import etree
 from owslib.ogcapi.maps import Maps
 from owslib.wms import WebMapService
 from owslib.wmts import WebMapTileService
+from parts import program, qgis_python
 from PIL import Image
 from small_store import EAST, NORTH, as_who, building_shape, small_service
 
@@ -35,15 +35,6 @@ BUILDING = tuple(int(PAPER["building"][at : at + 2], 16) for at in (1, 3, 5))
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with small_service(tmp_path_factory.mktemp("store")) as made:
         yield f"{made[1]}/ogc"
-
-
-def need(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 def run(*command: str, **environment: str) -> str:
@@ -234,7 +225,7 @@ def test_owslib_reads_maps(url: str) -> None:
 @pytest.mark.gdal
 @pytest.mark.parametrize("service", ["wms", "wmts"])
 def test_gdal_reads_the_ground_from_wms_and_wmts(url: str, service: str, tmp_path: Path) -> None:
-    need("gdal_translate")
+    program("gdal_translate")
     source = f"WMTS:{url}/wmts/1.0.0/WMTSCapabilities.xml,layer=buildings,tilematrixset=DanishUTM32Quad"
     if service == "wms":
         source = (
@@ -303,12 +294,7 @@ os._exit(0)  # QGIS crashes when it closes a layer that is still referenced
 
 @pytest.mark.qgis
 def test_qgis_draws_wms_wmts_map_tiles_and_vector_tiles(url: str, tmp_path: Path) -> None:
-    python = "/usr/bin/python3"  # PyQGIS belongs to the system's interpreter
-    probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
-    if probe.returncode != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PyQGIS is not installed")
-        pytest.skip("PyQGIS is not installed")
+    python = qgis_python()
     script = tmp_path / "draw.py"
     script.write_text(_QGIS, "utf-8")
     places = [solid_spot(row) for row in (0, 27, 53)] + [(EAST + 15, NORTH + 15)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import shapely
 from owslib.ogcapi.features import Features
 from owslib.ogcapi.processes import Processes
+from parts import program, qgis_python
 from small_store import BUILDING_COUNT, EAST, GRANTED_LINES, NORTH, building_shape, small_service
 
 pytestmark = pytest.mark.services
@@ -24,15 +24,6 @@ pytestmark = pytest.mark.services
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with small_service(tmp_path_factory.mktemp("store")) as made:
         yield f"{made[1]}/ogc"
-
-
-def need(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 def run(*command: str, **environment: str) -> str:
@@ -45,7 +36,7 @@ def run(*command: str, **environment: str) -> str:
 
 @pytest.mark.gdal
 def test_ogrinfo_lists_the_layers_and_counts_them(url: str) -> None:
-    listed = run(need("ogrinfo"), f"OAPIF:{url}")
+    listed = run(program("ogrinfo"), f"OAPIF:{url}")
     assert "buildings" in listed
     assert "streets" in listed
     assert "utility" not in listed
@@ -61,7 +52,7 @@ def test_ogr2ogr_reads_a_window_and_every_page(url: str, tmp_path: Path) -> None
     west, south, east, north = mover.transform_bounds(EAST - 5, NORTH - 5, EAST + 95, NORTH + 75)
     window = tmp_path / "window.gpkg"
     box = [str(number) for number in (west, south, east, north)]
-    run(need("ogr2ogr"), str(window), f"OAPIF:{url}", "buildings", "-spat", *box)
+    run(program("ogr2ogr"), str(window), f"OAPIF:{url}", "buildings", "-spat", *box)
     _, _, geometry, _ = pyogrio.raw.read(window)
     area = shapely.box(west, south, east, north)
     back = pyproj.Transformer.from_crs("OGC:CRS84", 25832)
@@ -86,7 +77,7 @@ def test_ogr2ogr_reads_a_window_and_every_page(url: str, tmp_path: Path) -> None
 @pytest.mark.gdal
 def test_gdal_sends_a_token_and_sees_the_granted_lines(url: str) -> None:
     headers = {"GDAL_HTTP_HEADERS": "Authorization: Bearer digger"}
-    summary = run(need("ogrinfo"), "-so", f"OAPIF:{url}", "utility-lines", **headers)
+    summary = run(program("ogrinfo"), "-so", f"OAPIF:{url}", "utility-lines", **headers)
     assert f"Feature Count: {GRANTED_LINES}" in summary
 
 
@@ -142,12 +133,7 @@ os._exit(0)  # QGIS crashes when it closes a layer that is still referenced
 
 @pytest.mark.qgis
 def test_qgis_opens_and_draws_a_collection(url: str, tmp_path: Path) -> None:
-    python = "/usr/bin/python3"  # PyQGIS belongs to the system's interpreter
-    probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
-    if probe.returncode != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PyQGIS is not installed")
-        pytest.skip("PyQGIS is not installed")
+    python = qgis_python()
     script = tmp_path / "draw.py"
     script.write_text(_QGIS, "utf-8")
     told = run(

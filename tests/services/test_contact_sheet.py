@@ -9,7 +9,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 import shapely
 from drawing_sheet import HEIGHT, OWNER, ROW_M, TOP_M, WIDTH, E, N, two_hundred
+from parts import chromium, qgis_python
 from playwright.sync_api import sync_playwright
 
 from geoinfra.presentation.offline_html import write_offline_html
@@ -62,9 +62,7 @@ def by_plan(sheet: FeatureBatch, folder: Path) -> Any:
 
 
 def by_browser(sheet: FeatureBatch, folder: Path) -> Any:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on the path")
+    program = chromium()
     path = folder / "index.html"
     with path.open("wb") as target:
         write_offline_html(target, enquiry(), owners(), [sheet])
@@ -102,10 +100,7 @@ print("scale", settings.scale())
 
 
 def by_qgis(sheet: FeatureBatch, folder: Path) -> Any:
-    python = shutil.which("python3", path="/usr/bin") or sys.executable
-    probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
-    if probe.returncode:
-        pytest.skip("PyQGIS is not installed")
+    python = qgis_python()
     path, target = folder / "sheet.gpkg", folder / "qgis.png"
     write_geopackage(path, [sheet], styles=default_layer_style)
     environment = {"QT_QPA_PLATFORM": "offscreen", "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}

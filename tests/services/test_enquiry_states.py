@@ -277,7 +277,7 @@ class EnquiryLife(RuleBasedStateMachine):
         """The filer takes what was published since where owners host; an owner takes his own."""
         asked = self.asked[number]
         # called later
-        act = lambda: refresh_answers(self.store, self.sees.get(by, self.digger), number)  # noqa: E731
+        act = lambda: refresh_answers(self.store, self.sees.get(by, self.digger), number)  # noqa: E731  # called later
         if by != DIGGER and not asked.is_asked(by):
             refused(NotFound, act)
             return

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from parts import qgis_python
 
 from geoinfra.flows.convert import convert
 
@@ -43,12 +44,7 @@ os._exit(0)  # QGIS crashes when it closes a layer that is still referenced
 
 @pytest.mark.qgis
 def test_qgis_opens_and_draws_a_layer_of_the_geopackage(reference: Path, tmp_path: Path) -> None:
-    python = "/usr/bin/python3"  # PyQGIS belongs to the system's interpreter
-    probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
-    if probe.returncode != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PyQGIS is not installed")
-        pytest.skip("PyQGIS is not installed")
+    python = qgis_python()
     target = tmp_path / "ledninger.gpkg"
     convert(reference / "ler" / "samples" / "svarudtagettil.gml", target, owner_cvr="12345678")
     script = tmp_path / "draw.py"

@@ -154,7 +154,7 @@ def test_a_reminder_that_runs_twice_tells_once(
             """Two workers think that the job is theirs."""
 
     # each is bound to its own context
-    raised = at_once(*(lambda one=one: HANDLERS[REMIND](one, Context()) for one in (first, second)))  # type: ignore[misc]
+    raised = at_once(*(lambda one=one: HANDLERS[REMIND](one, Context()) for one in (first, second)))  # type: ignore[misc]  # bound at once
     assert raised == [None, None]
     assert len(events(first, "answer.due-soon", filed.number)) == 1
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from deployment import Deployment
+from parts import chromium
 from playwright.sync_api import Page, expect, sync_playwright
 
 from geoinfra.utilities.enquiry import EnquiryRequest
@@ -79,13 +78,7 @@ def test_the_documents_page_runs_no_inline_script(demo_server: str) -> None:
 @pytest.fixture
 def docs(demo_server: str) -> Iterator[Page]:
     """The page in Chromium; no script fails, no rule of its policy is broken, no request goes elsewhere."""
-    program = shutil.which("chromium")
-    vendored = (STATIC_DIR / "vendor" / "swagger-ui").is_dir()
-    if program is None or not vendored:
-        missing = "the program chromium" if program is None else "services/web/static/vendor (make setup)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{missing} is missing")
-        pytest.skip(f"{missing} is missing")
+    program = chromium(STATIC_DIR / "vendor" / "swagger-ui")
     faults: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])

@@ -261,7 +261,7 @@ async def _first_messages(
         "client": ("203.0.113.7", 1),
         "server": ("server", 80),
     }
-    await asyncio.wait_for(world.app(scope, receive, send), 10)  # type: ignore[arg-type]
+    await asyncio.wait_for(world.app(scope, receive, send), 10)  # type: ignore[arg-type]  # plain ASGI
     return sent
 
 

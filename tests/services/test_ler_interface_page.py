@@ -68,7 +68,7 @@ def without_chance(document: dict[str, Any], number: int) -> Any:
 
 def test_the_documented_request_gives_the_documented_answers(world: World, tmp_path: Path) -> None:
     gml, (send, ask, fetch) = blocks("xml")[0], blocks("console")
-    days = [(date.today() + timedelta(days=ahead)).isoformat() for ahead in (1, 20)]  # noqa: DTZ011
+    days = [(date.today() + timedelta(days=ahead)).isoformat() for ahead in (1, 20)]  # noqa: DTZ011  # days
     for written, day in zip(DATES, days, strict=True):
         assert gml.count(written) == 1
         gml = gml.replace(written, day)

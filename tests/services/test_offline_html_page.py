@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -13,6 +11,7 @@ from typing import Any
 import pyproj
 import pytest
 import shapely
+from parts import chromium
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from geoinfra.presentation.attributes import feature_attributes
@@ -35,11 +34,7 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1400, "height": 900}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium on the path")
-        pytest.skip("no Chromium on the path")
+    program = chromium()
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield running

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from parts import chromium
 from playwright.sync_api import Browser, Page, sync_playwright
 from small_store import make_app, make_store
 from test_ogc_formats import ATTACKS, publish_odd
@@ -65,13 +65,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of the system; absent, a visible skip, and a failure in CI."""
-    program = shutil.which("chromium")
-    vendored = (STATIC_DIR / "vendor" / "VENDOR.json").is_file()
-    if program is None or not vendored:
-        missing = "the program chromium" if program is None else "services/web/static/vendor (make setup)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{missing} is missing")
-        pytest.skip(f"{missing} is missing")
+    program = chromium(STATIC_DIR / "vendor" / "VENDOR.json")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield started

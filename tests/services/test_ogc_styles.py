@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from lxml import etree
+from parts import node, qgis_python
 from PIL import Image
 from small_store import as_who, small_service
 
@@ -76,15 +74,11 @@ def test_a_map_style_passes_the_official_validator_and_its_images_are_in_the_spr
     client: httpx.Client, tmp_path: Path
 ) -> None:
     style = document(client, "/ogc/styles/geoinfra?f=mapbox")
-    node = shutil.which("node")
-    if node is None or not VALIDATOR.is_dir():
-        if os.environ.get("CI") == "true":
-            pytest.fail("node and the modules of services/web are not installed")
-        pytest.skip("node and the modules of services/web are not installed")
+    node_js = node()
     path = tmp_path / "style.json"
     path.write_text(json.dumps(style), "utf-8")
     program = VALIDATOR / "dist" / "gl-style-validate.mjs"
-    run = subprocess.run([node, program, path], capture_output=True, text=True, check=False, timeout=100)
+    run = subprocess.run([node_js, program, path], capture_output=True, text=True, check=False, timeout=100)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     for ratio, suffix in ((1, ""), (2, "@2x")):
         index = document(client, f"{style['sprite']}{suffix}.json")
@@ -148,13 +142,7 @@ def test_qgis_draws_a_feature_of_the_collection_by_its_qml(client: httpx.Client,
     assert "collection=utility-lines" in href
     path = tmp_path / "lines.qml"
     path.write_bytes(client.get(href).content)
-    python = shutil.which("python3", path="/usr/bin") or sys.executable
-    if subprocess.run(
-        [python, "-c", "import qgis.core"], capture_output=True, timeout=60, check=False
-    ).returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PyQGIS is not installed")
-        pytest.skip("PyQGIS is not installed")
+    python = qgis_python()
     names = "feature_class,kind,supply,type,status,hazard,accuracy_class,drawing_method,level,geometry_source"
     gas = {"kind": "line", "supply": "gas", "status": "i drift", "hazard": "meget farlig"}
     run = subprocess.run(

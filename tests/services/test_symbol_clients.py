@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from parts import chromium, qgis_python
 from PIL import Image
 
 from geoinfra.presentation.symbols import load_symbols, rasterise
@@ -43,12 +43,6 @@ def _pixels(picture: bytes) -> NDArray[np.float64]:
     return np.asarray(ground.convert("RGB"), np.float64)
 
 
-def _missing(what: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed")
-    pytest.skip(f"{what} is not installed")
-
-
 def _assert_alike(found: NDArray[np.float64], symbol: str, at_most: int) -> None:
     expected = _pixels(rasterise(load_symbols().drawing(symbol).svg(COLOUR), SIDE, SIDE))
     wrong = int((np.abs(found - expected).max(axis=2) > 128).sum())
@@ -57,10 +51,7 @@ def _assert_alike(found: NDArray[np.float64], symbol: str, at_most: int) -> None
 
 @pytest.mark.qgis
 def test_qgis_draws_the_symbols_in_the_colour_it_is_given(tmp_path: Path) -> None:
-    python = "/usr/bin/python3"  # PyQGIS belongs to the system's interpreter
-    probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
-    if probe.returncode != 0:
-        _missing("PyQGIS")
+    python = qgis_python()
     for drawing in DRAWINGS:
         (tmp_path / f"{drawing.id}.svg").write_text(drawing.parametric_svg())
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path)}
@@ -85,9 +76,7 @@ def browser_page_shot() -> bytes:
     """All symbols in one page, twelve in a row, the ink inherited from the page."""
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium")
-    if program is None:
-        _missing("chromium")
+    program = chromium()
     symbols = "".join(
         f'<svg width="{SIDE}" height="{SIDE}" viewBox="0 0 24 24">{drawing.elements()}</svg>'
         for drawing in DRAWINGS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parts import program
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "first-dig-enquiry.md"
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -30,8 +30,8 @@ def workplace(deployment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A folder that looks like the repository to the tutorial: ``.venv`` and ``.geoinfra``."""
     folder = tmp_path_factory.mktemp("tutorial")
     (folder / ".venv" / "bin").mkdir(parents=True)
-    for program in ("python", "geoinfra"):
-        (folder / ".venv" / "bin" / program).symlink_to(Path(sys.executable).parent / program)
+    for name in ("python", "geoinfra"):
+        (folder / ".venv" / "bin" / name).symlink_to(Path(sys.executable).parent / name)
     (folder / ".geoinfra").symlink_to(deployment.data_dir)
     return folder
 
@@ -39,8 +39,7 @@ def workplace(deployment: Any, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def done(deployment: Any, workplace: Path) -> subprocess.CompletedProcess[str]:
     """Run every block in one shell, since later ones use what earlier ones found."""
-    if shutil.which("ogr2ogr") is None:
-        pytest.skip("the GDAL programs are not installed")
+    program("ogr2ogr")
     script = "\n".join(["set -euo pipefail", *blocks()]).replace("http://127.0.0.1:8000", deployment.url)
     return subprocess.run(
         ["bash", "-c", script],

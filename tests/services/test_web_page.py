@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import httpx
 import pytest
 import shapely
 from deployment import Deployment
+from parts import chromium
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from geoinfra import sample
@@ -53,13 +52,7 @@ DANGEROUS_HTML = '<img src=x onerror="window.broken=1">'
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of the system; absent, a visible skip, and a failure in CI."""
-    program = shutil.which("chromium")
-    vendored = (STATIC_DIR / "vendor" / "VENDOR.json").is_file()
-    if program is None or not vendored:
-        missing = "the program chromium" if program is None else "services/web/static/vendor (make setup)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{missing} is missing")
-        pytest.skip(f"{missing} is missing")
+    program = chromium(STATIC_DIR / "vendor" / "VENDOR.json")
     with sync_playwright() as playwright:
         started = _launch(playwright, program)
         yield started

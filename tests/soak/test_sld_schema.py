@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 from lxml import etree
+from parts import program
 
 from geoinfra.presentation.emit import emit
 from geoinfra.presentation.style_set import load_style_set, style_sets
@@ -37,8 +37,7 @@ class _Archives(etree.Resolver):
 @pytest.fixture(scope="module")
 def schema() -> etree.XMLSchema:
     """The schema of StyledLayerDescriptor 1.1."""
-    if shutil.which("mvn") is None:
-        pytest.skip("Maven, which brings the schemas, is not installed")
+    program("mvn")  # it brings the schemas
     subprocess.run([_ROOT / "tools/ogc_schemas.sh"], check=True)
     schemas: dict[str, bytes] = {}
     for archive in sorted((_ROOT / ".tools/schemas").glob("*.jar")):

@@ -102,7 +102,7 @@ def test_series_of_stations_keep_their_gaps(levels: tuple[Stations, xarray.Datas
 def test_axes_in_any_order_and_either_form_of_zarr(tmp_path: Path, form: int, turned: bool) -> None:
     source = small().transpose("lon", "time", "lat") if turned else small()
     source = source.isel(lat=slice(None, None, -1)) if turned else source
-    source.to_zarr(tmp_path / "in.zarr", zarr_format=form, consolidated=False)  # type: ignore[call-overload]
+    source.to_zarr(tmp_path / "in.zarr", zarr_format=form, consolidated=False)  # type: ignore[call-overload]  # 2 or 3
     cube = cube_of(tmp_path / "out", tmp_path / "in.zarr")
     assert cube.frame == Frame("OGC:CRS84", 8.75, 53.75, 10.75, 55.25, 4, 3)
     assert str(cube.times[0]) == "2025-12-31T21:00:00"

@@ -173,7 +173,7 @@ def test_what_asked_nobody_cannot_be_sent_again() -> None:
 
 
 # Hypothesis wants bounds without zone
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)), st.integers(0, 366), st.integers(0, 400))  # noqa: DTZ001
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)), st.integers(0, 366), st.integers(0, 400))  # noqa: DTZ001  # bounds
 def test_a_resend_is_never_later_than_half_a_year_or_the_period(
     filed: datetime, days: int, wait: int
 ) -> None:

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from parts import absent
 
 import geoinfra
 from geoinfra.standards import standards_path
@@ -74,7 +75,7 @@ def wheel_files(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     source = folder / "source"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode != 0:
-        pytest.skip("not a git checkout")
+        absent("a git checkout")
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
             target = source / name

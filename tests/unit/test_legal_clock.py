@@ -303,7 +303,7 @@ def test_working_time_after(start: str, minutes: int, end: str) -> None:
 
 
 # Hypothesis wants bounds without zone
-MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2045, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2045, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001  # bounds
 
 
 @settings(max_examples=400, deadline=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import zipfile
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pyogrio
 import pytest
 import shapely
 from lxml import etree
+from parts import program
 
 from geoinfra.crs import transform_xy
 from geoinfra.errors import InvalidGeometry, InvalidInput, NotFound, UnreadableFile
@@ -242,8 +242,9 @@ class TestGeoPackage:
         assert len(pyogrio.list_layers(path)) == 1
 
     @pytest.mark.gdal
-    @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="ogrinfo is not installed")
+    @pytest.mark.gdal
     def test_ogrinfo_reads_it(self, tmp_path: Path) -> None:
+        program("ogrinfo")
         path = tmp_path / "a.gpkg"
         write_geopackage(path, [three_lines()])
         run = subprocess.run(["ogrinfo", "-ro", "-al", str(path)], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ SPOT = st.tuples(st.floats(0, 200), st.floats(0, 140))
 def wish(path: list[tuple[float, float]], number: int = 0, **more: object) -> Wish:
     fixed = {"priority": float(number % 3), "colour": "#000000", "leads": len(path) > 1}
     # the fields of a wish, some of them changed
-    return Wish(f"label {number}", 2.0, 14.0, np.array(path, dtype=float), **{**fixed, **more})  # type: ignore[arg-type]
+    return Wish(f"label {number}", 2.0, 14.0, np.array(path, dtype=float), **{**fixed, **more})  # type: ignore[arg-type]  # fields vary
 
 
 def box(label: Placed) -> shapely.Polygon:

@@ -122,7 +122,7 @@ class TestMeasures:
     def test_nothing_on_the_page_lies_over_another_thing(self, paper: str) -> None:
         for orientation in ("landscape", "portrait"):
             # texts of a Literal
-            for layout in (Layout.of_sheet(paper, orientation), Layout.of_overview(paper, orientation)):  # type: ignore[arg-type]
+            for layout in (Layout.of_sheet(paper, orientation), Layout.of_overview(paper, orientation)):  # type: ignore[arg-type]  # of the lists above
                 frames = [layout.map, *layout.columns]
                 boxes = [shapely.box(f.left, f.bottom, f.right, f.top) for f in frames]
                 assert sum(box.area for box in boxes) == pytest.approx(shapely.union_all(boxes).area)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +16,7 @@ import pytest
 import shapely
 from drawing_sheet import COMPONENTS, LINES, Said, about, attributes_of, said, two_hundred
 from lxml import etree
+from parts import node, qgis_python
 
 from geoinfra.errors import InvalidInput, NotFound
 from geoinfra.presentation import maplibre
@@ -172,15 +170,6 @@ def told_on_the_map(one: dict[str, Any]) -> Said:
     if one.get("symbol-placement") == "line":
         return part, "mark", f"#{colour}", shape, size, gap
     return part, "point", f"#{colour}", shape, size
-
-
-def node() -> str:
-    found = shutil.which("node")
-    if found is None or not VALIDATOR.is_dir():
-        if os.environ.get("CI") == "true":
-            pytest.fail("node and the modules of services/web are not installed")
-        pytest.skip("node and the modules of services/web are not installed")
-    return found
 
 
 @pytest.mark.parametrize("name", style_sets())
@@ -511,12 +500,7 @@ def told_by_qgis(part: str, kind: str, colour: str, what: str = "", *lengths_mm:
 def test_qgis_draws_the_geopackage_as_the_resolver_says(
     geoinfra: StyleSet, sheet: FeatureBatch, tmp_path: Path
 ) -> None:
-    python = shutil.which("python3", path="/usr/bin") or sys.executable
-    probe = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False, timeout=60)
-    if probe.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PyQGIS is not installed")
-        pytest.skip("PyQGIS is not installed")
+    python = qgis_python()
     path = tmp_path / "sheet.gpkg"
     assert write_geopackage(path, [sheet], styles=default_layer_style) == 200
     for name in style_sets():

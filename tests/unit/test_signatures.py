@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import pickle
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from parts import program
 
 from geoinfra.errors import InvalidInput
 from geoinfra.utilities.signatures import PublicKey, SigningKey, keys_document, read_keys
@@ -111,8 +111,8 @@ def test_what_holds_no_good_key_is_refused(content: bytes) -> None:
         read_keys(content)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl on the path")
 def test_openssl_verifies_what_was_signed(tmp_path: Path) -> None:
+    program("openssl")
     key, _ = SigningKey.generate()
     public = ed25519.Ed25519PublicKey.from_public_bytes(key.public.raw)
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -120,13 +120,13 @@ def test_what_is_not_there_is_404_and_a_method_that_is_not_offered_405(api: http
 @pytest.mark.parametrize("path", PAGES)
 def test_documents_are_html_for_browsers_and_json_for_programs(api: httpx.Client, path: str) -> None:
     for options in ({"params": {"f": "html"}}, {"headers": {"Accept": "text/html,*/*;q=0.8"}}):
-        answer = api.get(path, **options)  # type: ignore[arg-type]
+        answer = api.get(path, **options)  # type: ignore[arg-type]  # options vary
         assert (answer.status_code, answer.headers["content-type"][:9]) == (200, "text/html")
         assert 'charset="utf-8"' in answer.text.lower()
         assert answer.text.lstrip().lower().startswith("<!doctype html>")
         HTMLParser().feed(answer.text)
     for options in ({"params": {"f": "json"}}, {"headers": {"Accept": "application/json"}}):
-        answer = api.get(path, **options)  # type: ignore[arg-type]
+        answer = api.get(path, **options)  # type: ignore[arg-type]  # options vary
         assert answer.headers["content-type"].startswith("application/json")
         assert "text/html" in {link.get("type") for link in answer.json().get("links", [])} or path == (
             "/conformance"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import rasterio
 from covjson_pydantic.coverage import Coverage
 from numpy.typing import NDArray
+from parts import program
 from pyproj import Transformer
 from rasterio.io import MemoryFile
 
@@ -438,8 +438,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.gdal
 @conf("core", "coverage-subset", "scaling", "geotiff")
 def test_gdal_reads_the_coverage_where_it_lies(small: tuple[Store, str], tmp_path: Any, quiet: None) -> None:
-    if shutil.which("gdal_translate") is None:
-        pytest.skip("gdal_translate is not installed (Debian: gdal-bin)")
+    program("gdal_translate")
     source = f"OGCAPI:{small[1]}/ogc/collections/terrain-dtm"
     target = tmp_path / "out.tif"
     command = ["gdal_translate", "-q", "-oo", "CACHE=NO", source, str(target)]

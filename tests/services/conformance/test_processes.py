@@ -157,7 +157,7 @@ def test_a_synchronous_answer_holds_the_results(api: httpx.Client, small: tuple[
     assert set(whole.json()) == {"coordinates", "crs"}
     assert one.json() == whole.json()["coordinates"]
     moved = pyproj.Transformer.from_crs(25832, "OGC:CRS84", always_xy=True)
-    for given, found in zip(INPUTS["coordinates"], one.json(), strict=True):  # type: ignore[arg-type]
+    for given, found in zip(INPUTS["coordinates"], one.json(), strict=True):  # type: ignore[arg-type]  # a list of JSON
         assert found == pytest.approx(moved.transform(*given))
 
 

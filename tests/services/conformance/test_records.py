@@ -224,7 +224,7 @@ def test_every_path_and_parameter_is_described(api: httpx.Client) -> None:
 @pytest.mark.parametrize("path", [CATALOGUE, ITEMS, f"{ITEMS}/dataset.buildings"])
 def test_people_get_pages(api: httpx.Client, path: str) -> None:
     for how in ({"params": {"f": "html"}}, {"headers": {"Accept": "text/html"}}):
-        page = api.get(path, **how)  # type: ignore[arg-type]
+        page = api.get(path, **how)  # type: ignore[arg-type]  # options vary
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert etree.HTML(page.text).findtext(".//h1")
     assert "Katalog" in api.get(path, params={"f": "html", "lang": "da"}).text

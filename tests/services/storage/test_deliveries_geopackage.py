@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pyogrio
 import pytest
 import shapely
 from delivery_samples import PIPES, random_pipes
+from parts import program
 
 from geoinfra.storage import open_store
 
@@ -78,10 +78,7 @@ def test_gdal_reads_every_row(delivery: tuple[Path, int]) -> None:
 
 @pytest.mark.gdal
 def test_ogrinfo_opens_the_file_without_a_warning(delivery: tuple[Path, int]) -> None:
-    if shutil.which("ogrinfo") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("ogrinfo is not installed (Debian: gdal-bin)")
-        pytest.skip("ogrinfo is not installed (Debian: gdal-bin)")
+    program("ogrinfo")
     path, rows = delivery
     done = subprocess.run(["ogrinfo", "-ro", "-al", path], capture_output=True, text=True, check=True)
     assert done.stderr == ""
