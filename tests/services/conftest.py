@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from parts import absent
+from small_store import StoreMaker
 
 from geoinfra.storage import Store, open_store
 
@@ -130,8 +131,6 @@ def _await_answer(postgres: PostgresServer, server: subprocess.Popen[bytes]) -> 
 
 
 # --- The store on both engines
-
-type StoreMaker = Callable[[], Store]
 
 
 _ENGINES = ["embedded", pytest.param("postgres", marks=pytest.mark.postgres)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,9 @@ from geoinfra.storage import Store, open_store, schema
 from geoinfra.storage.deliveries import publish
 from geoinfra.storage.records import now, timestamp
 from geoinfra.tables import BATCH_ROWS, Column, ColumnType, DatasetSchema, FeatureBatch
+
+type StoreMaker = Callable[[], Store]
+"""Makes an empty store on the engine that a test runs on."""
 
 EAST, NORTH = 600_000.0, 6_080_000.0
 OWNER_A, OWNER_B, DIGGER, OTHER_DIGGER = "10000001", "10000002", "10000009", "10000008"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from answer_world import OWNERS, digger, events, filed_by, owner, register, sequences, svar
-from conftest import StoreMaker
+from small_store import StoreMaker
 from test_flow_enquiry import package_of, work_off
 
 from geoinfra.access import Access, Role

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import StoreMaker
 from notice_world import (
     DIGGER,
     DUE,
@@ -34,6 +33,7 @@ from notice_world import (
     receiving,
     run_jobs,
 )
+from small_store import StoreMaker
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from geoinfra.access import Access, Role

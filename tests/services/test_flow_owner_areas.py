@@ -13,7 +13,7 @@ import pytest
 import shapely
 import sqlalchemy as sa
 from answer_world import AREA, OWNERS, E, N, digger, filed_by, move_filing, register, svar
-from conftest import StoreMaker
+from small_store import StoreMaker
 from test_flow_enquiry import package_of, work_off
 
 from geoinfra.access import Access, Role

@@ -21,7 +21,7 @@ from answer_world import (
     register,
     svar,
 )
-from conftest import StoreMaker
+from small_store import StoreMaker
 from test_flow_answers_at_once import at_once
 from test_flow_enquiry import access_with, work_off
 
