@@ -19,8 +19,10 @@ from geoinfra import crs
 from geoinfra.access import Access, Visibility
 from geoinfra.storage import Store, schema
 from geoinfra.storage.collections import Collection, Kind
+from geoinfra.storage.grids import bounds_in
 from geoinfra.storage.metadata import INSPIRE_THEMES, Contact, Licence, Metadata
 from services.catalogue import Present
+from services.ogc import gridded
 from services.ogc.asked import Asked
 from services.ogc.styles import style_entries
 
@@ -126,7 +128,7 @@ def _resources(present: Present, knows_granted: bool, url: str, store: Store) ->
     datasets = [_dataset(present, collection, url, dates) for collection in collections]
     moments = [one.updated for one in datasets if one.updated]
     made = max(moments, default="")
-    return (*datasets, *_services(url, collections, made), *_styles(url, made))
+    return (*datasets, *_services(present, url, collections, made), *_styles(url, made))
 
 
 def _delivery_dates(store: Store) -> dict[str, tuple[str, str]]:
@@ -181,19 +183,28 @@ _FORMATS: Final[Mapping[Kind, Sequence[tuple[str, str]]]] = {
         ("GeoJSON", "application/geo+json"),
         ("Mapbox Vector Tile", "application/vnd.mapbox-vector-tile"),
     ),
-    Kind.RASTER: (("CoverageJSON", "application/prs.coverage+json"),),
-    Kind.CUBE: (("CoverageJSON", "application/prs.coverage+json"),),
+    Kind.RASTER: (
+        ("GeoTIFF", "image/tiff; application=geotiff"),
+        ("CoverageJSON", "application/prs.coverage+json"),
+    ),
+    Kind.CUBE: (
+        ("CoverageJSON", "application/prs.coverage+json"),
+        ("GeoJSON", "application/geo+json"),
+        ("CSV", "text/csv"),
+    ),
 }
 
 
 def _extent(present: Present, collection: Collection) -> tuple[float, float, float, float]:
-    """Return the box in degrees of an open collection's rows, Denmark's where it has none."""
-    if collection.kind is not Kind.FEATURES:
-        return DENMARK
-    box = present.view(Access.anonymous(), collection).extent()
+    """Return the box in degrees of an open collection's rows or cells, Denmark's where it has none."""
+    if collection.kind is Kind.FEATURES:
+        box, own = present.view(Access.anonymous(), collection).extent(), "EPSG:25832"
+    else:
+        found = gridded.shown_of(present, collection)
+        box, own = (found.bounds, found.crs) if found else (None, "")
     if box is None:
         return DENMARK
-    west, south, east, north = crs.transformer("EPSG:25832", "OGC:CRS84").transform_bounds(*box)
+    west, south, east, north = bounds_in(box, own, "OGC:CRS84")
     return round(west, 6), round(south, 6), round(east, 6), round(north, 6)
 
 
@@ -208,6 +219,8 @@ def _dataset_links(collection: Collection, url: str) -> Iterator[dict[str, str]]
     if collection.kind is Kind.FEATURES:
         yield _link("item", f"{about}/items?f=json", "application/geo+json", "Features")
         yield _link("describedby", f"{about}/schema?f=json", "application/schema+json", "Schema")
+    if collection.kind is Kind.RASTER:
+        yield _link("item", f"{about}/coverage?f=json", "application/prs.coverage+json", "Coverage")
     licence = collection.metadata.licence
     if licence.address:
         yield _link("license", licence.address, "text/html", licence.spdx or "Licence")
@@ -240,7 +253,13 @@ def _templates(collection: Collection, url: str) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """A service: its path below ``/ogc``, what it is called, the standard, the kinds that it serves."""
+    """A service: its path below ``/ogc``, what it is called, the standard, the kinds that it serves.
+
+    Attributes
+    ----------
+    media_type, query
+        Of what the path itself answers.
+    """
 
     id: str
     path: str
@@ -248,6 +267,8 @@ class _Face:
     en: str
     standard: str
     kinds: tuple[Kind, ...] = tuple(Kind)
+    media_type: str = "application/json"
+    query: str = "f=json"
 
 
 _FACES: Final = (
@@ -258,6 +279,29 @@ _FACES: Final = (
     _Face(
         "tiles", "/tiles", "Vektorfliser (OGC API Tiles)", "Vector tiles (OGC API Tiles)",
         "http://www.opengis.net/doc/IS/ogcapi-tiles-1/1.0", (Kind.FEATURES,),
+    ),
+    _Face(
+        "coverages", "/collections", "Dækninger (OGC API Coverages)", "Coverages (OGC API Coverages)",
+        "http://www.opengis.net/doc/IS/ogcapi-coverages-1/0.0", (Kind.RASTER, Kind.CUBE),
+    ),
+    _Face(
+        "edr", "/collections", "Miljødata (OGC API EDR)", "Environmental data (OGC API EDR)",
+        "http://www.opengis.net/doc/IS/ogcapi-edr-1/1.1", (Kind.RASTER, Kind.CUBE),
+    ),
+    _Face(
+        "maps", "/map", "Kort (OGC API Maps)", "Maps (OGC API Maps)",
+        "http://www.opengis.net/doc/IS/ogcapi-maps-1/1.0", (Kind.FEATURES, Kind.RASTER),
+        media_type="image/png", query="f=png",
+    ),
+    _Face(
+        "wms", "/wms", "Kort (WMS 1.3.0)", "Maps (WMS 1.3.0)",
+        "http://www.opengis.net/doc/IS/wms/1.3.0", (Kind.FEATURES, Kind.RASTER),
+        media_type="text/xml", query="SERVICE=WMS&REQUEST=GetCapabilities",
+    ),
+    _Face(
+        "wmts", "/wmts", "Kortfliser (WMTS 1.0.0)", "Map tiles (WMTS 1.0.0)",
+        "http://www.opengis.net/doc/IS/wmts/1.0.0", (Kind.FEATURES, Kind.RASTER),
+        media_type="text/xml", query="SERVICE=WMTS&REQUEST=GetCapabilities",
     ),
     _Face(
         "records", f"/collections/{CATALOGUE}", "Katalog (OGC API Records)", "Catalogue (OGC API Records)",
@@ -274,7 +318,15 @@ _FACES: Final = (
 )  # fmt: skip
 
 
-def _services(url: str, collections: Sequence[Collection], made: str) -> Iterator[Resource]:
+def _serves(face: _Face, present: Present, collection: Collection) -> bool:
+    """Whether a service serves a collection; places with series are no coverage."""
+    if collection.kind not in face.kinds:
+        return False
+    found = gridded.shown_of(present, collection) if face.id == "coverages" else None
+    return found is None or not found.is_stations
+
+
+def _services(present: Present, url: str, collections: Sequence[Collection], made: str) -> Iterator[Resource]:
     for face in _FACES:
         yield Resource(
             id=f"service.{face.id}",
@@ -288,7 +340,7 @@ def _services(url: str, collections: Sequence[Collection], made: str) -> Iterato
             created=made,
             updated=made,
             links=[
-                _link("about", f"{url}{face.path}?f=json", "application/json", face.en),
+                _link("about", f"{url}{face.path}?{face.query}", face.media_type, face.en),
                 _link("service", f"{url}/", "application/json", face.en),
                 _link(
                     "service-desc",
@@ -297,7 +349,7 @@ def _services(url: str, collections: Sequence[Collection], made: str) -> Iterato
                     "The API's description",
                 ),
             ],
-            serves=[f"dataset.{c.id}" for c in collections if c.kind in face.kinds],
+            serves=[f"dataset.{c.id}" for c in collections if _serves(face, present, c)],
             conforms_to=face.standard,
         )
 

@@ -110,6 +110,19 @@ def test_the_collection_links_its_coverage_and_what_describes_it(api: httpx.Clie
 
 
 @conf("core")
+def test_the_record_of_a_grid_tells_where_it_lies_and_leads_to_it(api: httpx.Client) -> None:
+    collection = api.get("/collections/terrain-dtm").raise_for_status().json()
+    record = api.get("/collections/catalogue/items/dataset.terrain-dtm").raise_for_status().json()
+    corners = record["geometry"]["coordinates"][0]
+    box = [f(corner[axis] for corner in corners) for f in (min, max) for axis in (0, 1)]
+    assert box == pytest.approx(collection["extent"]["spatial"]["bbox"][0], abs=2e-6)
+    (item,) = [link for link in record["links"] if link["rel"] == "item"]
+    assert api.get(item["href"]).headers["content-type"].startswith(item["type"])
+    served = api.get("/collections/catalogue/items/service.coverages").json()["properties"]["serves"]
+    assert "dataset.terrain-dtm" in served
+    assert "dataset.sea-level" not in served  # stations
+
+
 def test_the_whole_coverage_is_that_of_the_surface(api: httpx.Client) -> None:
     whole = tiff(api)
     assert whole.values.shape == (1, 750, 750)

@@ -153,6 +153,22 @@ def test_the_links_and_templates_of_a_record_lead_to_its_resource(api: httpx.Cli
     assert answer.json()["numberReturned"] == 3
 
 
+def test_each_service_has_a_record_that_leads_to_it(api: httpx.Client) -> None:
+    records = get(api, ITEMS, type="service", limit=100)["features"]
+    services = {one["id"].removeprefix("service.") for one in records}
+    assert services == {
+        *("features", "tiles", "coverages", "edr", "maps", "wms", "wmts"),
+        *("records", "processes", "styles"),
+    }
+    for one in records:
+        for link in one["links"]:
+            if link["rel"] in ("about", "service", "service-desc"):
+                answer = api.get(link["href"])
+                assert answer.status_code == 200, link
+                told = answer.headers["content-type"].partition(";")[0]
+                assert told == link["type"].partition(";")[0], link
+
+
 def test_texts_are_danish_where_that_is_asked_for(api: httpx.Client) -> None:
     path = f"{ITEMS}/dataset.buildings"
     assert get(api, path, lang="da")["properties"]["title"] == "Bygninger"
