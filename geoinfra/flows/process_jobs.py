@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -25,7 +27,9 @@ __all__ = [
     "PREVIEW_ENQUIRY",
     "TRANSFORM",
     "check_delivery",
+    "forget_files",
     "forget_input",
+    "kept_request",
     "preview",
     "request_check",
     "request_preview",
@@ -38,6 +42,9 @@ CHECK_DELIVERY: Final = "check-delivery"
 TRANSFORM: Final = "transform-coordinates"
 MOST_POSITIONS: Final = 10_000
 _MOST_ANONYMOUS: Final = 50
+_INPUTS: Final = "process-inputs"
+_REQUESTS: Final = "process-requests"
+_FORGOTTEN_AFTER_S: Final = 86_400
 _CHECKED: Final = Limits(max_bytes=256 * 1024**2, max_zip_bytes=64 * 1024**2)
 
 
@@ -68,7 +75,7 @@ def request_check(store: Store, access: Access, content: bytes, *, strict: bool)
     """
     if access.organisation is None:
         raise NotAuthenticated("Checking a delivery needs a token.", hint="Any role will do.")
-    name = f"process-inputs/{new_id().lower()}"
+    name = f"{_INPUTS}/{new_id().lower()}"
     store.blobs.put(name, content)
     try:
         return _enqueued(store, access, CHECK_DELIVERY, {"blob": name, "strict": strict})
@@ -103,6 +110,35 @@ def forget_input(store: Store, payload: Mapping[str, Any]) -> None:
     if "blob" in payload:
         with suppress(NotFound):
             store.blobs.delete(payload["blob"])
+
+
+def kept_request(job_id: str) -> str:
+    """Return the name of the file in which a face keeps how the results of a job are wanted."""
+    return f"{_REQUESTS}/{job_id.lower()}.json"
+
+
+def forget_files(store: Store) -> int:
+    """Remove documents that no job waits for and requests whose job is gone, a day old; return how many.
+
+    Their own jobs remove them; what a crash or a failed job left goes here.
+    """
+    table, before_s = schema.jobs.c, time.time() - _FORGOTTEN_AFTER_S
+    with store.read() as connection:
+        ids = {job_id.lower() for job_id in connection.scalars(sa.select(table.job_id))}
+        waiting = table.kind == CHECK_DELIVERY, table.state.in_(("queued", "running"))
+        needed = {
+            json.loads(text)["blob"] for text in connection.scalars(sa.select(table.payload).where(*waiting))
+        }
+    needed |= {f"{_REQUESTS}/{job_id}.json" for job_id in ids}
+    doomed = [
+        name
+        for folder in (_INPUTS, _REQUESTS)
+        for name in store.blobs.names(folder)
+        if name not in needed and store.blobs.path(name).stat().st_mtime < before_s
+    ]
+    for name in doomed:
+        store.blobs.delete(name)
+    return len(doomed)
 
 
 def request_transform(store: Store, access: Access, positions: Any, source: Any, target: Any) -> str:

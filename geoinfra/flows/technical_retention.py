@@ -1,4 +1,4 @@
-"""Technical records that nobody needs any more: told events, sent notices, ended jobs, answered calls.
+"""Technical records that nobody needs any more: told events, sent notices, ended jobs, answered calls, files.
 
 Each night one job removes those that are older than the operator keeps them, in small transactions, and asks
 for the job of the next night before it begins. What is under way stays whatever its age: events that a
@@ -15,6 +15,7 @@ from geoinfra.errors import InvalidInput
 from geoinfra.flows.ler_exchange import forget_old_exchanges
 from geoinfra.flows.nightly import FORGET_TECHNICAL, wait_for_night
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
+from geoinfra.flows.process_jobs import forget_files
 from geoinfra.storage import Store, channels, jobs, outbox
 from geoinfra.storage.jobs import JobContext
 from geoinfra.storage.records import Transaction
@@ -59,7 +60,8 @@ class TechnicalRetention:
             "jobs": lambda tx: jobs.forget_ended(tx, before, _AT_ONCE, but_failed=[BUILD_PACKAGE]),
             "calls": lambda tx: forget_old_exchanges(tx, _AT_ONCE),
         }
-        return {name: _forget_all(store, context, name, forget) for name, forget in kinds.items()}
+        gone = {name: _forget_all(store, context, name, forget) for name, forget in kinds.items()}
+        return {**gone, "files": forget_files(store)}
 
 
 def _forget_all(store: Store, context: JobContext, name: str, forget: _Forget) -> int:

@@ -26,7 +26,7 @@ from geoinfra.errors import (
 from geoinfra.flows.enquiries import enquiry
 from geoinfra.flows.enquiry_records import require_in_force
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
-from geoinfra.flows.process_jobs import forget_input
+from geoinfra.flows.process_jobs import forget_input, kept_request
 from geoinfra.storage import Store, jobs
 from geoinfra.storage.collections import Collection
 from services.errors import problem_of
@@ -273,15 +273,11 @@ def _prefers_async(asked: Asked) -> bool:
 def _remember(store: Store, job_id: str, request: Mapping[str, Any]) -> None:
     """Keep how the results are wanted, for when they are fetched, perhaps after a restart."""
     kept = {"response": request["response"], "outputs": request["outputs"]}
-    store.blobs.put(_memory(job_id), orjson.dumps(kept))
-
-
-def _memory(job_id: str) -> str:
-    return f"process-requests/{job_id.lower()}.json"
+    store.blobs.put(kept_request(job_id), orjson.dumps(kept))
 
 
 def _remembered(store: Store, process: Process, job_id: str) -> dict[str, Any]:
-    name = _memory(job_id)
+    name = kept_request(job_id)
     if not store.blobs.exists(name):
         return {"response": "raw", "outputs": _wanted(process, None)}
     kept: dict[str, Any] = orjson.loads(store.blobs.path(name).read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from geoinfra.access import Access, Role
 from geoinfra.errors import InvalidInput
 from geoinfra.flows.nightly import FORGET_TECHNICAL, wait_for_night
 from geoinfra.flows.package_jobs import BUILD_PACKAGE
+from geoinfra.flows.process_jobs import kept_request, request_check
 from geoinfra.flows.technical_retention import TechnicalRetention
 from geoinfra.storage import Store, jobs, schema
 from geoinfra.storage.jobs import Worker
@@ -150,6 +152,25 @@ def test_calls_go_when_their_answer_need_not_be_repeated(world: Store) -> None:
         assert connection.scalars(sa.select(schema.exchanges.c.request_id)).all() == ["r0000", "r0001"]
 
 
+def test_documents_and_requests_whose_job_is_gone_are_removed_after_a_day(world: Store) -> None:
+    """A document to check is an owner's data: a crash must not keep it."""
+    waiting = request_check(world, Access("token:a", OWNER_A, frozenset({Role.OWNER})), b"<a/>", strict=True)
+    names = {
+        "lost": "process-inputs/lost",
+        "young": "process-inputs/young",
+        "asked": kept_request(waiting),
+        "ended": kept_request("01ABC"),
+    }
+    for name in names.values():
+        world.blobs.put(name, b"x")
+    for path in (*(world.data_dir / "blobs").glob("process-*/*"),):
+        if path.name != "young":
+            os.utime(path, (0, 0))
+    assert tidy(world)["files"] == 2
+    assert {what for what, name in names.items() if world.blobs.exists(name)} == {"young", "asked"}
+    assert len(world.blobs.names("process-inputs")) == 2  # the document that waits, too
+
+
 def test_each_night_has_one_job_and_the_next_follows(world: Store) -> None:
     for _ in range(3):
         wait_for_night(world, FORGET_TECHNICAL)
@@ -159,7 +180,7 @@ def test_each_night_has_one_job_and_the_next_follows(world: Store) -> None:
         ((at, state),) = connection.execute(query).all()
     assert state == "queued"
     assert timedelta() < datetime.fromisoformat(at) - datetime.now(UTC) <= timedelta(days=1)
-    assert tidy(world) == {"notices": 0, "events": 0, "jobs": 0, "calls": 0}
+    assert tidy(world) == {"notices": 0, "events": 0, "jobs": 0, "calls": 0, "files": 0}
     with world.read() as connection:
         assert sorted(state for _, state in connection.execute(query)) == ["done", "queued"]
 
