@@ -302,6 +302,30 @@ def test_the_link_of_a_notice_opens_its_enquiry_once_one_has_signed_in(
     expect(page.locator("#status-view h2")).to_contain_text(number, timeout=60_000)
 
 
+def test_older_enquiries_are_one_click_away(page: Page, deployment: Deployment) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    document = {
+        "kind": "planning",
+        "period": {"from": today, "to": today},
+        "methods": ["6"],
+        "area": json.loads(shapely.to_geojson(sample.enquiry_area("tiny"))),
+        "crs": "EPSG:25832",
+        "contact": {"name": "Karen Graver", "email": "karen@example.dk"},
+    }
+    authorised = {"Authorization": f"Bearer {deployment.tokens['excavator']}"}
+    with httpx.Client(base_url=deployment.url, headers=authorised, timeout=60) as client:
+        for _ in range(51):
+            client.post("/api/enquiries", json=document).raise_for_status()
+    _become(page, "excavator")
+    page.click("#tab-mine")
+    rows = page.locator("#view-mine li")
+    expect(rows).to_have_count(50)
+    page.click("#mine-more")
+    expect(page.locator("#view-mine li:nth-child(51) button")).to_be_focused()
+    shown = rows.locator(".owner-name").evaluate_all("all => all.map((one) => one.firstChild.textContent)")
+    assert len(set(shown)) == len(shown) >= 51
+
+
 def test_hostile_attributes_never_become_elements(visitor: Page) -> None:
     shown = visitor.evaluate(
         """async (html) => {

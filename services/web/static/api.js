@@ -165,8 +165,12 @@ export const packageDifferences = (number, from, to) =>
 export const randomKey = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** @returns {Promise<Enquiry[]>} */
-export const listEnquiries = async () => (await call("/api/enquiries")).items;
+/**
+ * A page of the list of enquiries, newest first.
+ * @param {string | null} cursor `next` of the page before @returns {Promise<{items: Enquiry[], next: string | null}>}
+ */
+export const listEnquiries = (cursor = null) =>
+  call(`/api/enquiries${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ""}`);
 
 /** @param {string} number @param {number} waitS @param {AbortSignal} signal @returns {Promise<Enquiry>} */
 export const getEnquiry = (number, waitS, signal) =>

@@ -351,6 +351,7 @@ const catalogue = {
   "owner.direct": { da: "Sendes med mail", en: "Sent by mail" },
   "owner.not-asked": { da: "Ikke spurgt", en: "Not asked" },
   "owner.expired": { da: "udløbet", en: "expired" },
+  "mine.more": { da: "Vis ældre", en: "Show older" },
   "mine.empty": { da: "Ingen forespørgsler endnu.", en: "No enquiries yet." },
   "mine.parts": { da: "{n} dele", en: "{n} parts" },
   "mine.late": { da: "{n} svar er forsinket", en: "{n} answers are late" },

@@ -334,15 +334,40 @@ export async function showEnquiries(known, onOpen) {
     return;
   }
   try {
-    const enquiries = await listEnquiries();
-    view.replaceChildren(enquiries.length === 0
-      ? make("p", { class: "empty" }, t("mine.empty"))
-      : make("ul", { class: "enquiries" }, ...enquiries.map((enquiry) => enquiryRow(enquiry, onOpen))));
+    const { items, next } = await listEnquiries();
+    if (items.length === 0) view.replaceChildren(make("p", { class: "empty" }, t("mine.empty")));
+    else view.replaceChildren(make("ul", { class: "enquiries" }, ...items.map((one) => enquiryRow(one, onOpen))), ...moreButton(next, onOpen));
   } catch (error) {
-    const box = make("div", { class: "error", role: "alert" });
-    view.replaceChildren(box);
-    showError(box, /** @type {Error} */ (error));
+    view.replaceChildren(alertOf(error));
   }
+}
+
+/**
+ * The way to older enquiries; nothing where the list ends.
+ * @param {string | null} next @param {(enquiry: Enquiry) => void} onOpen
+ */
+function moreButton(next, onOpen) {
+  if (!next) return [];
+  const button = make("button", { type: "button", class: "quiet", id: "mine-more", click: async () => {
+    button.disabled = true;
+    try {
+      const page = await listEnquiries(next);
+      const rows = page.items.map((one) => enquiryRow(one, onOpen));
+      byId("view-mine").querySelector("ul")?.append(...rows);
+      button.replaceWith(...moreButton(page.next, onOpen));
+      rows[0]?.querySelector("button")?.focus();
+    } catch (error) {
+      button.replaceWith(alertOf(error), ...moreButton(next, onOpen));
+    }
+  } }, t("mine.more"));
+  return [button];
+}
+
+/** @param {unknown} error */
+function alertOf(error) {
+  const box = make("div", { class: "error", role: "alert" });
+  showError(box, /** @type {Error} */ (error));
+  return box;
 }
 
 /** @param {Enquiry} enquiry @param {(enquiry: Enquiry) => void} onOpen */
