@@ -206,7 +206,7 @@ class OgcService:
 
     def _told(self, described: dict[str, Any], call: FeatureCall) -> dict[str, Any]:
         """Add to the engine's description of a collection what the engine does not tell."""
-        key = (call.collection.id, call.view.version)
+        key = (f"{call.collection.id} {call.collection.rule}", call.view.version)
         number = self._numbers.get(key)
         if number is None:
             number = call.view.count(FeatureQuery(equal=call.collection.rule))
